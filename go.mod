@@ -46,3 +46,5 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
+
+replace github.com/ncruces/wasm2go v0.4.15 => github.com/ncruces/wasm2go v0.4.10
