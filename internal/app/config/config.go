@@ -1,0 +1,70 @@
+// Package config reads the program's settings: flags before NILECARE_* variables before a YAML file before defaults.
+//
+// One table, [Config.Settings], names every setting; flags, variables, the file, the help text, `nilecare config` and
+// docs/configuration.md all follow from it. A key that the table does not know is an error that names the nearest one.
+package config
+
+import "time"
+
+// Config is the effective configuration.
+type Config struct {
+	Data            string        // folder of the embedded database and of the keys
+	Listen          string        // HOST:PORT
+	Database        string        // postgres:// URL; "" is the embedded database
+	BaseURL         string        // the address that clients use, without a path at its end; "" follows the request
+	RootKeyFile     string        // "" is DATA/root.key
+	EncryptDatabase bool          // seal the whole embedded file
+	Demo            string        // on, off, auto
+	LogLevel        string        // debug, info, warn, error
+	LogFormat       string        // text, json
+	MaxBody         int64         // bytes of one request
+	MaxEntries      int           // entries of one Bundle
+	RequestTimeout  time.Duration // for one request
+	StopTimeout     time.Duration // for what was accepted, after SIGTERM
+	InsecureNoAuth  bool          // serve others than this machine although there is no login
+	OTelEndpoint    string        // OTLP/HTTP collector; "" sends no traces
+}
+
+// Setting is one line of the table, or one flag of a command.
+type Setting struct {
+	Name    string // as a flag and in the file; NILECARE_NAME in the environment
+	Default string
+	Help    string // one line, no full stop
+	Secret  bool   // the value is never shown
+	Value   Value
+}
+
+// Value reads and shows one setting.
+type Value interface {
+	// Set takes the text of a flag, a variable or the file. Its error says what is allowed.
+	Set(string) error
+	// String shows the value as Set would take it.
+	String() string
+}
+
+// Settings is the table of settings, bound to c.
+func (c *Config) Settings() []Setting {
+	return []Setting{
+		{Name: "data", Default: "./data", Value: Text(&c.Data), Help: "folder of the embedded database and of the keys"},
+		{Name: "listen", Default: "127.0.0.1:7000", Value: Address(&c.Listen), Help: "HOST:PORT to serve on"},
+		{Name: "database", Value: URL(&c.Database, "postgres", "postgresql"),
+			Help: "postgres://USER:PASSWORD@HOST/NAME; empty is the embedded SQLite database in the data folder"},
+		{Name: "base-url", Value: URL(&c.BaseURL, "http", "https"),
+			Help: "address that clients use, such as https://fhir.example.org; empty follows the request"},
+		{Name: "root-key-file", Value: Text(&c.RootKeyFile), Help: "file of the key that seals all keys; empty is root.key in the data folder"},
+		{Name: "encrypt-database", Default: "false", Value: Bool(&c.EncryptDatabase),
+			Help: "seal the whole embedded file as well, names and codes in the indexes included"},
+		{Name: "demo", Default: "off", Value: Choice(&c.Demo, "off", "auto", "on"),
+			Help: "load a small synthetic hospital: auto loads it into an empty database, on refuses one that is not empty"},
+		{Name: "log-level", Default: "info", Value: Choice(&c.LogLevel, "debug", "info", "warn", "error"), Help: "least level that is logged"},
+		{Name: "log-format", Default: "text", Value: Choice(&c.LogFormat, "text", "json"), Help: "how a line of the log is written"},
+		{Name: "max-body", Default: "64MiB", Value: Size(&c.MaxBody), Help: "largest request body"},
+		{Name: "max-entries", Default: "20000", Value: Count(&c.MaxEntries), Help: "most entries of one Bundle"},
+		{Name: "request-timeout", Default: "60s", Value: Duration(&c.RequestTimeout), Help: "longest that one request may take"},
+		{Name: "stop-timeout", Default: "30s", Value: Duration(&c.StopTimeout), Help: "longest that a stop waits for accepted requests"},
+		{Name: "insecure-no-auth", Default: "false", Value: Bool(&c.InsecureNoAuth),
+			Help: "serve an address that other machines reach, although nobody has to log in"},
+		{Name: "otel-endpoint", Value: URL(&c.OTelEndpoint, "http", "https"),
+			Help: "OTLP/HTTP collector for traces, such as http://127.0.0.1:4318; empty sends none"},
+	}
+}
