@@ -1,0 +1,240 @@
+package sqldb
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/driver"
+	_ "github.com/ncruces/go-sqlite3/vfs/adiantum" // registers the VFS that seals the whole file
+	"github.com/pressly/goose/v3"
+)
+
+// SQLiteOptions says how to open an embedded database.
+type SQLiteOptions struct {
+	Path    string // of the database file; its folder exists
+	Key     []byte // 32 bytes: the whole file is sealed with it (Adiantum); nil: it is not
+	Readers int    // connections for reading; 0: twice the processors, 4 at least
+}
+
+// SQLite is an embedded database, open for this process alone.
+type SQLite struct {
+	options SQLiteOptions
+	lock    *os.File
+	writer  *conn
+	readers chan *conn
+	all     []*conn
+	queue   chan *update
+	done    chan struct{}
+	closing sync.Once
+	closed  chan struct{}
+}
+
+// statementsKept is how many prepared statements a connection keeps; searches make many texts.
+const statementsKept = 400
+
+type conn struct {
+	*sqlite3.Conn
+	stmts map[string]*sqlite3.Stmt
+}
+
+// OpenSQLite opens the database, creating the file where there is none.
+func OpenSQLite(ctx context.Context, o SQLiteOptions) (*SQLite, error) {
+	if o.Key != nil && len(o.Key) != 32 {
+		return nil, errors.New("sqlite: the key of the file must be 32 bytes")
+	}
+	if o.Readers <= 0 {
+		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	lock, err := lockFile(o.Path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	s := &SQLite{options: o, lock: lock, readers: make(chan *conn, o.Readers), queue: make(chan *update, 1024), done: make(chan struct{}), closed: make(chan struct{})}
+	if err := s.connect(ctx); err != nil {
+		s.closeAll()
+		return nil, err
+	}
+	go s.commitLoop()
+	return s, nil
+}
+
+func (s *SQLite) connect(ctx context.Context) error {
+	var err error
+	// The cache of the writer holds the inner pages of all index tables.
+	if s.writer, err = s.open(ctx, "PRAGMA cache_size=-32768"); err != nil {
+		return err
+	}
+	for range s.options.Readers {
+		c, err := s.open(ctx, "PRAGMA cache_size=-4096; PRAGMA query_only=on")
+		if err != nil {
+			return err
+		}
+		s.readers <- c
+	}
+	return nil
+}
+
+func (s *SQLite) dsn() string {
+	uri := "file:" + strings.NewReplacer("?", "%3f", "#", "%23", "%", "%25").Replace(filepath.ToSlash(s.options.Path))
+	if s.options.Key != nil {
+		uri += "?vfs=adiantum"
+	}
+	return uri
+}
+
+func (s *SQLite) pragmas() string {
+	p := ""
+	if s.options.Key != nil {
+		p = "PRAGMA hexkey='" + hex.EncodeToString(s.options.Key) + "';"
+	}
+	// secure_delete: what is deleted is overwritten; temp_store: no temporary file holds clear text.
+	return p + "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;" +
+		"PRAGMA foreign_keys=on; PRAGMA secure_delete=on; PRAGMA temp_store=memory; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864;"
+}
+
+func (s *SQLite) open(ctx context.Context, extra string) (*conn, error) {
+	c, err := sqlite3.OpenContext(ctx, s.dsn())
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open: %w", err)
+	}
+	c.SetInterrupt(context.Background())
+	if err := c.Exec(s.pragmas() + extra); err != nil {
+		_ = c.Close()
+		if errors.Is(err, sqlite3.NOTADB) {
+			return nil, errors.New("sqlite: the file is no database, or it is sealed with another key (encrypt-database)")
+		}
+		return nil, fmt.Errorf("sqlite: open: %w", err)
+	}
+	k := &conn{Conn: c, stmts: map[string]*sqlite3.Stmt{}}
+	s.all = append(s.all, k)
+	return k, nil
+}
+
+// Migrate brings the schema forward with the numbered files of fsys; the versions done are kept in the table. It returns
+// how many it ran.
+func (s *SQLite) Migrate(ctx context.Context, fsys fs.FS, table string) (int, error) {
+	db, err := driver.Open(s.dsn(), func(c *sqlite3.Conn) error { return c.Exec(s.pragmas()) })
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: migrate: %w", err)
+	}
+	defer db.Close()
+	return migrate(ctx, goose.DialectSQLite3, db, fsys, table)
+}
+
+// prepare returns the statement of that text, prepared once.
+func (c *conn) prepare(sql string) (*sqlite3.Stmt, error) {
+	if st, ok := c.stmts[sql]; ok {
+		return st, nil
+	}
+	if len(c.stmts) >= statementsKept {
+		c.forget()
+	}
+	st, tail, err := c.PrepareFlags(strings.ReplaceAll(sql, "$", "?"), sqlite3.PREPARE_PERSISTENT)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	if strings.TrimSpace(tail) != "" {
+		_ = st.Close()
+		return nil, errors.New("sqlite: more than one statement")
+	}
+	c.stmts[sql] = st
+	return st, nil
+}
+
+// forget drops half of the idle statements; which half does not matter.
+func (c *conn) forget() {
+	n := len(c.stmts) / 2
+	for text, st := range c.stmts {
+		if n == 0 {
+			return
+		}
+		if st.Busy() {
+			continue
+		}
+		_ = st.Close()
+		delete(c.stmts, text)
+		n--
+	}
+}
+
+// View runs f on a snapshot of the last commit.
+func (s *SQLite) View(ctx context.Context, f func(Querier) error) error {
+	select {
+	case c := <-s.readers:
+		defer func() { s.readers <- c }()
+		old := c.SetInterrupt(ctx)
+		defer c.SetInterrupt(old)
+		return c.snapshot(ctx, f)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return errClosed
+	}
+}
+
+// Read is View for a single statement: it saves the bounds of a transaction.
+func (s *SQLite) Read(ctx context.Context, f func(Querier) error) error {
+	select {
+	case c := <-s.readers:
+		defer func() { s.readers <- c }()
+		old := c.SetInterrupt(ctx)
+		defer c.SetInterrupt(old)
+		return f(sqliteTx{c})
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return errClosed
+	}
+}
+
+var errClosed = errors.New("sqlite: closed")
+
+func (c *conn) snapshot(ctx context.Context, f func(Querier) error) error {
+	tx := sqliteTx{c}
+	if _, err := tx.Exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	defer func() {
+		c.SetInterrupt(context.Background())
+		_, _ = tx.Exec(context.Background(), "ROLLBACK")
+	}()
+	return f(tx)
+}
+
+// Close waits for the commits that were accepted, writes the log back into the database file, and closes.
+func (s *SQLite) Close() error {
+	s.closing.Do(func() { close(s.closed) })
+	<-s.done
+	for range s.options.Readers {
+		<-s.readers
+	}
+	err := s.writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	s.closeAll()
+	return err
+}
+
+func (s *SQLite) closeAll() {
+	for _, c := range s.all {
+		for _, st := range c.stmts {
+			_ = st.Close()
+		}
+		_ = c.Conn.Close()
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+}
+
+// Checkpoint writes the log back into the database file and empties it, so that nothing deleted lingers there.
+func (s *SQLite) Checkpoint(ctx context.Context) error {
+	return s.exclusive(ctx, func(c *conn) error { return c.Exec("PRAGMA wal_checkpoint(TRUNCATE)") })
+}
