@@ -1,0 +1,3 @@
+package main
+
+func hospitalBodies(patients int) ([][]byte, error) { return nil, nil }
