@@ -24,6 +24,7 @@ type Type struct {
 	Base     *Type      // Resource → nil, Patient → DomainResource → Resource; backbone → BackboneElement or Element
 	Elements []*Element // all, the inherited ones first, in the order of the definition
 	Num      int        // a resource type's stable number, 1…: R4's concrete resource types in alphabetical order; else 0
+	Required uint64     // the elements with Min above 0, a bit each by Element.Index
 	fields   map[string]*Field
 }
 
@@ -37,6 +38,8 @@ type Element struct {
 	Choice   bool     // name[x]
 	Summary  bool     // isSummary
 	Modifier bool     // isModifier
+	Attr     bool     // Element.id and Extension.url: an attribute in XML, which has no id or extension of its own, and in JSON no companion
+	Index    int      // place in its type's Elements, below 64
 	Binding  *Binding // only where the strength is required; else nil
 }
 
@@ -47,17 +50,32 @@ type TypeRef struct {
 }
 
 // Binding is a required binding to a list of codes that can be enumerated.
+//
+// Elements whose value set cannot be listed from the published definitions have no Binding: MIME types
+// (urn:ietf:bcp:13), currencies (urn:iso:std:iso:4217), UCUM units, and one LOINC answer list
+// (MolecularSequence.structureVariant.variantType).
 type Binding struct {
-	ValueSet string
-	// Has reports whether the code is in the value set; system is "" for a plain code element.
-	codes map[string]struct{} // "system|code" and "|code"
+	ValueSet string // canonical, without version
+	systems  []string
+	codes    map[string]uint32 // code → the systems that it is in, a bit each by place in systems
 }
 
 // Has reports whether the value set holds the code; pass system "" for an element of type code.
 func (b *Binding) Has(system, code string) bool {
-	_, ok := b.codes[system+"|"+code]
-	return ok
+	in, ok := b.codes[code]
+	if !ok || system == "" {
+		return ok
+	}
+	for i, s := range b.systems {
+		if s == system {
+			return in>>i&1 == 1
+		}
+	}
+	return false
 }
+
+// Systems returns the code systems that the value set draws on. The slice is shared: do not change it.
+func (b *Binding) Systems() []string { return b.systems }
 
 // Field is what a JSON member name means in a type: "valueQuantity" is the element "value" with the type Quantity.
 type Field struct {
