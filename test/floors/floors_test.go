@@ -20,11 +20,11 @@ const module = "github.com/nilecare/nilecare"
 // rooms gives the floor of each folder, with all folders below it that have no line of their own. A package imports only
 // from lower floors and from its own room; a room on the same floor is a neighbour, and not imported.
 var rooms = map[string]int{
-	"cmd/nilecare":           70,
-	"bench":                  60,
-	"test":                   60,
-	"internal/app":           60,
-	"internal/app/config":    50,
+	"cmd/nilecare":        70,
+	"bench":               60,
+	"test":                60,
+	"internal/app":        60,
+	"internal/app/config": 55, "internal/app/source": 55, "internal/app/importer": 58,
 	"internal/module":        50,
 	"internal/fhirrest":      50,
 	"internal/record/sqlite": 36, "internal/record/postgres": 36,
