@@ -1,9 +1,14 @@
 package search
 
+import (
+	"github.com/nilecare/nilecare/internal/fhir"
+	"github.com/nilecare/nilecare/internal/fhir/def"
+)
+
 // Kind is how an atom's values are indexed.
 type Kind uint8
 
-// The kinds of atoms.
+// The kinds of atoms. Their numbers are part of atom IDs: never change them.
 const (
 	String     Kind = iota // TextRow
 	Token                  // TextRow
@@ -16,14 +21,19 @@ const (
 	Composed               // rows of a composite's last part, under an ID derived from the first part's code: see Derived
 )
 
-// Atom is one path of one resource type, with one way of indexing.
+// Atom is one path of one resource type, with one way of indexing. Atoms are made once and never change.
 type Atom struct {
-	ID    uint32 // hash of Type, Path and Kind; never 0
+	ID    uint32 // hash of Type, Path and Kind; 31 bits, never 0, the same in every build: it keys rows on disk
 	Type  string // resource type
-	Path  string // FHIRPath, relative to the resource
+	Path  string // FHIRPath, relative to the resource, in one normal form
 	Kind  Kind
 	Blind bool // its texts are identifiers, contact points or addresses
-	// what follows is the extractor's own
+
+	steps   []step
+	types   []*def.Type  // the data types of its values
+	binding *def.Binding // of a plain code with a required binding
+	ident   *Atom        // of a Reference: the atom of its identifiers
+	own     *spot        // extracts this atom alone
 }
 
 // AtomRef is an atom as one parameter uses it.
@@ -33,5 +43,46 @@ type AtomRef struct {
 }
 
 // Derived is the atom under which a composite atom keeps the rows of its last part, for elements whose first part has this
-// code. IDs of derived atoms may collide: a query always asks for the first part's own row beside it.
-func (a *Atom) Derived(code string, kind Kind) *Atom { panic("see the search helper") }
+// code. IDs of derived atoms have bit 30 set, so none is a declared atom's; they may collide with each other: a query
+// always asks for the first part's own row beside it.
+func (a *Atom) Derived(code string, kind Kind) *Atom {
+	return &Atom{ID: derivedID(a.ID, code, kind), Type: a.Type, Path: a.Path, Kind: kind, Blind: a.Blind}
+}
+
+// longMark is no code that a resource can hold.
+const longMark = "\x00long"
+
+// Long is the atom of the mark that a resource bears where a String of a is longer than its row: what the row cannot
+// tell is then read from the opened body.
+func (a *Atom) Long() *Atom { return a.Derived(longMark, String) }
+
+// hasType reports whether values of one of these data types may stand at the atom.
+func (a *Atom) hasType(names ...string) bool {
+	for _, t := range a.types {
+		for _, n := range names {
+			if t.Name == n {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// whole extracts the atom's rows alone, strings not cut.
+func (a *Atom) whole(r *fhir.Resource) *Values {
+	x := extractor{vals: &Values{}, whole: true}
+	if r != nil {
+		x.walk(r.Node, a.own)
+	}
+	return x.vals
+}
+
+// nodes returns the atom's values in the resource.
+func (a *Atom) nodes(r *fhir.Resource) []*fhir.Node {
+	if r == nil {
+		return nil
+	}
+	x := extractor{vals: &Values{}, gather: true}
+	x.walk(r.Node, a.own)
+	return x.nodes
+}
