@@ -18,9 +18,9 @@ func main() {
 	out := flag.String("out", "fhir1.dict", "file to write")
 	id := flag.Uint("id", 1, "number of the dictionary, which frames name; a new dictionary needs a new one")
 	size := flag.Int("size", 48<<10, "bytes of content")
-	segment := flag.Int("segment", 200, "bytes of one piece")
+	segment := flag.Int("segment", 400, "bytes of one piece")
 	examples := flag.String("examples", "../../.cache/r4-examples/package", "folder of the official examples")
-	patients := flag.Int("patients", 300, "synthetic patients to learn from")
+	patients := flag.Int("patients", 100, "synthetic patients to learn from")
 	flag.Parse()
 	if err := run(*out, uint32(*id), *size, *segment, *examples, *patients); err != nil {
 		slog.Error("no dictionary", "error", err)
@@ -37,7 +37,7 @@ func run(out string, id uint32, size, segment int, examples string, patients int
 	if err != nil {
 		return err
 	}
-	groups := [][][]byte{official}
+	groups := [][][]byte{official, own}
 	dict, err := train(id, groups, size, segment)
 	if err != nil {
 		return err
