@@ -71,7 +71,7 @@ func (a *Atom) hasType(names ...string) bool {
 // whole extracts the atom's rows alone, strings not cut.
 func (a *Atom) whole(r *fhir.Resource) *Values {
 	x := extractor{vals: &Values{}, whole: true}
-	if r != nil {
+	if r != nil && a.own != nil {
 		x.walk(r.Node, a.own)
 	}
 	return x.vals
@@ -79,7 +79,7 @@ func (a *Atom) whole(r *fhir.Resource) *Values {
 
 // nodes returns the atom's values in the resource.
 func (a *Atom) nodes(r *fhir.Resource) []*fhir.Node {
-	if r == nil {
+	if r == nil || a.own == nil {
 		return nil
 	}
 	x := extractor{vals: &Values{}, gather: true}

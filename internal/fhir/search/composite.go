@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/fhir"
@@ -13,6 +14,7 @@ import (
 type composite struct {
 	atom    *Atom  // Kind Composed
 	parts   []part // at least two
+	key     int    // which of two parts is the token whose codes the rows are kept under; -1: no index rows
 	context *spot  // finds the contexts alone, for element by element evaluation
 }
 
@@ -24,8 +26,8 @@ type part struct {
 	rooted bool
 }
 
-// addComposite fills p.composites: one a context. Composites of two parts get index rows (see Atom.Derived); longer
-// ones are decided on opened bodies.
+// addComposite fills p.composites: one a context. Composites of two parts, one of them a token, get index rows (see
+// Atom.Derived); the others are decided on opened bodies.
 func (ti *typeIndex) addComposite(p *param) error {
 	for _, expr := range splitUnion(p.def.Expression) {
 		steps, err := parsePath(expr, ti.name)
@@ -44,7 +46,7 @@ func (ti *typeIndex) addComposite(p *param) error {
 
 func (ti *typeIndex) composite(p *param, context []step) (*composite, error) {
 	var texts []string
-	c := &composite{context: &spot{}}
+	c := &composite{context: &spot{}, key: -1}
 	for _, comp := range p.def.Components {
 		pt, text, err := ti.part(context, comp)
 		if err != nil {
@@ -55,6 +57,9 @@ func (ti *typeIndex) composite(p *param, context []step) (*composite, error) {
 	}
 	if len(c.parts) < 2 {
 		return nil, fmt.Errorf("fewer than two parts")
+	}
+	if len(c.parts) == 2 {
+		c.key = slices.IndexFunc(c.parts, func(p part) bool { return p.param.kind == Token })
 	}
 	path := pathString(context) + "(" + strings.Join(texts, "$") + ")"
 	c.atom = &Atom{ID: atomID(ti.name, path, Composed), Type: ti.name, Path: path, Kind: Composed, own: &spot{}}
@@ -67,7 +72,7 @@ func (ti *typeIndex) composite(p *param, context []step) (*composite, error) {
 		e.spot.emits = append(e.spot.emits, emit{c.atom, c.put})
 	}
 	key := fmt.Sprint(Composed, "|", path)
-	if ti.byKey[key] != nil || len(c.parts) != 2 {
+	if ti.byKey[key] != nil || c.key < 0 {
 		return c, nil
 	}
 	ti.keep(key, c.atom)
@@ -135,10 +140,13 @@ func contextPlace(resourceType string, context []step, plan *spot, rooted bool) 
 	return place{spot: plan, typ: ends[0].typ, private: ends[0].private}, nil
 }
 
+// keyed returns the part whose codes the rows are kept under, and the one whose rows these are.
+func (c *composite) keyed() (first, last *part) { return &c.parts[c.key], &c.parts[1-c.key] }
+
 // put makes the index rows of a composite of two parts at one context: the rows of the last part, once for each code of
-// the first, under the atom derived from that code.
+// the first, under the atom derived from that code. Which is first, the token decides, wherever it stands.
 func (c *composite) put(x *extractor, a *Atom, n *fhir.Node) {
-	first, last := &c.parts[0], &c.parts[1]
+	first, last := c.keyed()
 	x.last = x.scratch(x.last, last, n)
 	if x.last.empty() {
 		return

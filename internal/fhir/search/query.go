@@ -18,8 +18,8 @@ type Query struct {
 	Includes  []Include   // _include and _revinclude
 	Contained string      // _contained as given; only "false" or "" is accepted
 	Cursor    string      // opaque page mark; the store made it
-	Applied   []Applied   // what the self link says, in order
-	Ignored   []string    // parameters left out under lenient handling
+	Applied   []Applied   // what the self link says, in order; without the cursor and the names of Options.Handled
+	Ignored   []string    // parameters left out under lenient handling, with their modifiers, as written
 }
 
 // Applied is one parameter as it was understood.
@@ -31,8 +31,10 @@ type TypedPred struct {
 	Pred Pred
 }
 
-// SortKey is one key of _sort. Exactly one of Special and Atoms is set.
+// SortKey is one key of _sort. Exactly one of Special and Atoms is set. Where a parameter has several atoms, or a resource
+// several rows, the least counts (Desc: the greatest).
 type SortKey struct {
+	Param   string // its code, for messages
 	Special string // _id or _lastUpdated
 	Atoms   []AtomRef
 	Desc    bool
