@@ -14,8 +14,8 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 }
 
-// Rows is the answer to a query. Scan takes *int64, *int, *float64, *string, *[]byte (appended to its [:0]) and *bool. NULL
-// leaves the zero value. Close returns the first error met while reading.
+// Rows is the answer to a query. Scan takes *int64, *int, *float64, *string, *[]byte (appended to its [:0]), *bool and *any.
+// NULL leaves the zero value. Close returns the first error met while reading.
 type Rows interface {
 	Next() bool
 	Scan(dest ...any) error

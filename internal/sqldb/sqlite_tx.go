@@ -106,9 +106,25 @@ func (r *sqliteRows) Scan(dest ...any) error {
 			*d = r.st.ColumnBlob(i, (*d)[:0])
 		case *bool:
 			*d = r.st.ColumnBool(i)
+		case *any:
+			*d = r.any(i)
 		default:
 			return fmt.Errorf("sqlite: column %d: no place for a value: %T", i, d)
 		}
+	}
+	return nil
+}
+
+func (r *sqliteRows) any(i int) any {
+	switch r.st.ColumnType(i) {
+	case sqlite3.INTEGER:
+		return r.st.ColumnInt64(i)
+	case sqlite3.FLOAT:
+		return r.st.ColumnFloat(i)
+	case sqlite3.TEXT:
+		return r.st.ColumnText(i)
+	case sqlite3.BLOB:
+		return r.st.ColumnBlob(i, nil)
 	}
 	return nil
 }

@@ -1,0 +1,70 @@
+package record
+
+import (
+	"sync"
+
+	"github.com/nilecare/nilecare/internal/fhir/def"
+	"github.com/nilecare/nilecare/internal/fhir/search"
+)
+
+// blindStrings are the IDs of the atoms whose rows are hashes of beginnings: strings that must not stand in clear.
+var blindStrings = sync.OnceValue(func() map[uint32]bool {
+	m := map[uint32]bool{}
+	for _, t := range def.ResourceTypes() {
+		for _, a := range search.AtomsOf(t.Name) {
+			if a.Blind && a.Kind == search.String {
+				m[a.ID] = true
+			}
+		}
+	}
+	return m
+})
+
+// compartmentAtoms returns, for each type of a compartment, its atoms in the order of the definition's parameters.
+func compartmentAtoms(code string) map[string][]uint32 {
+	m := map[string][]uint32{}
+	c := def.CompartmentOf(code)
+	if c == nil {
+		return m
+	}
+	for typ, params := range c.Params {
+		for _, param := range params {
+			refs, _, ok := search.ParamAtoms(typ, param)
+			if !ok {
+				continue
+			}
+			for _, r := range refs {
+				if r.Kind == search.Reference {
+					m[typ] = append(m[typ], r.ID)
+				}
+			}
+		}
+	}
+	return m
+}
+
+var patientCompartment = sync.OnceValue(func() map[string][]uint32 { return compartmentAtoms("Patient") })
+
+// patientAtoms are the references that make a resource of the type a patient's own.
+func patientAtoms(typ string) []uint32 { return patientCompartment()[typ] }
+
+// atomTypes tells the resource type that an atom belongs to.
+var atomTypes = sync.OnceValue(func() map[uint32]string {
+	m := map[uint32]string{}
+	for _, t := range def.ResourceTypes() {
+		for _, a := range search.AtomsOf(t.Name) {
+			m[a.ID] = t.Name
+		}
+	}
+	return m
+})
+
+// referenceTargets are the types that a reference without a type may mean: all.
+func referenceTargets(*search.Atom) []string {
+	types := def.ResourceTypes()
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.Name
+	}
+	return names
+}

@@ -1,0 +1,77 @@
+package record
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir/def"
+	"github.com/nilecare/nilecare/internal/fhir/search"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// Everything returns a page of a Patient's or an Encounter's compartment, the resource itself among the matches, with what
+// the matches point to outside of it behind them (practitioners, organizations, locations, medications …). types narrows the
+// matches; since leaves out what was not changed since then.
+func (s *Store) Everything(ctx context.Context, typ, id string, types []string, since time.Time, count int, cursor string) (*Page, error) {
+	compartment := def.CompartmentOf(typ)
+	if compartment == nil {
+		return nil, fault.New(fault.NotFound, "there is no compartment of %s", typ)
+	}
+	if _, err := s.Read(ctx, typ, id); err != nil {
+		return nil, err
+	}
+	query := &search.Query{Type: typ + "/" + id, Count: count, Cursor: cursor}
+	for _, t := range everythingTypes(compartment, types) {
+		p, err := search.Compartment(typ, id, t)
+		if err != nil {
+			return nil, err
+		}
+		and := search.And{p}
+		if !since.IsZero() {
+			and = append(and, search.LastUpdated{Op: "ge", Lo: since.UnixMicro(), Hi: since.UnixMicro()})
+		}
+		query.ByType = append(query.ByType, search.TypedPred{Type: t, Pred: and})
+	}
+	query.Includes = []search.Include{{Source: "*", Param: "*"}}
+	tenant := access.From(ctx).Tenant
+	var page *Page
+	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
+		r, err := s.searching(ctx, q, tenant)
+		if err != nil {
+			return err
+		}
+		page, err = r.everything(query, compartment)
+		return err
+	})
+	return page, err
+}
+
+// everything is a search whose included resources stay outside of the compartment's own types.
+func (r *searching) everything(query *search.Query, compartment *def.Compartment) (*Page, error) {
+	page, err := r.page(query)
+	if err != nil {
+		return nil, err
+	}
+	page.Matches = slices.DeleteFunc(page.Matches, func(m Match) bool {
+		_, own := compartment.Params[m.Version.Type]
+		return m.Included && own && m.Version.Type != "Practitioner" && m.Version.Type != "RelatedPerson"
+	})
+	return page, nil
+}
+
+func everythingTypes(c *def.Compartment, types []string) []string {
+	var out []string
+	for t := range c.Params {
+		if len(types) == 0 || slices.Contains(types, t) {
+			out = append(out, t)
+		}
+	}
+	if _, has := c.Params[c.Code]; !has && (len(types) == 0 || slices.Contains(types, c.Code)) {
+		out = append(out, c.Code)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,158 @@
+package record
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/ident"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// History returns versions, newest first: of an instance, a type, or everything. NotFound where the instance never was.
+func (s *Store) History(ctx context.Context, h HistoryQuery) (*HistoryPage, error) {
+	tenant := access.From(ctx).Tenant
+	count := h.Count
+	if count <= 0 {
+		count = DefaultCount
+	}
+	count = min(count, MaxCount)
+	var page *HistoryPage
+	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
+		r, err := s.searching(ctx, q, tenant)
+		if err != nil {
+			return err
+		}
+		page, err = r.history(h, count)
+		return err
+	})
+	return page, err
+}
+
+func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
+	scope, err := r.historyScope(h)
+	if err != nil {
+		return nil, err
+	}
+	c := r.compiler()
+	c.sql("SELECT "+versionColumns+" FROM (SELECT * FROM (")
+	c.historyRows(scope, h, before(h))
+	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(count + 1)
+	c.sql(") v JOIN record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
+	c.sql(" ORDER BY v.seq DESC")
+	page := &HistoryPage{Total: -1}
+	hits, err := r.scan(c, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(hits) > count {
+		hits = hits[:count]
+		page.Next = strconv.FormatInt(hits[count-1].sealed.seq, 10)
+	} else if h.Cursor == "" {
+		page.Total = len(hits)
+	}
+	for i := range hits {
+		v, err := r.s.open(r.ctx, r.tenant, &hits[i].sealed)
+		if fault.Is(err, fault.Gone) { // erased: nothing of it may be told
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		page.Versions = append(page.Versions, v)
+	}
+	if page.Total < 0 {
+		page.Total, err = r.historyTotal(scope, h)
+	}
+	return page, err
+}
+
+// historyScope is whose versions are asked for.
+type historyScope struct {
+	typ int
+	num int64
+}
+
+func (r *searching) historyScope(h HistoryQuery) (historyScope, error) {
+	var sc historyScope
+	if h.Cursor != "" {
+		if n, err := strconv.ParseInt(h.Cursor, 10, 64); err != nil || n <= 0 {
+			return sc, errCursor
+		}
+	}
+	if h.Type == "" {
+		return sc, nil
+	}
+	t, err := resourceType(h.Type)
+	if err != nil {
+		return sc, err
+	}
+	sc.typ = t.Num
+	if h.ID == "" {
+		return sc, nil
+	}
+	num, known, err := r.s.numOf(r.ctx, r.q, false, r.tenant, sc.typ, h.ID)
+	if err != nil {
+		return sc, err
+	}
+	if known {
+		v, err := r.s.current(r.ctx, r.q, r.tenant, sc.typ, num)
+		if err != nil {
+			return sc, err
+		}
+		known = v != nil && fhirID(v.num, v.fid) == h.ID
+	}
+	if !known {
+		return sc, notFound(h.Type)
+	}
+	sc.num = num
+	return sc, nil
+}
+
+// before returns the seq that the page's versions lie below.
+func before(h HistoryQuery) int64 {
+	if n, err := strconv.ParseInt(h.Cursor, 10, 64); err == nil {
+		return n
+	}
+	return ident.Max
+}
+
+// historyRows writes the SELECT of the versions. The first version of most records is found by its seq, which is the record's
+// number; an index of their own has the others.
+func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
+	part := func(where string) {
+		c.sql("SELECT v.* FROM version v WHERE v.tenant = ").b.Arg(c.tenant)
+		if sc.typ != 0 {
+			c.sql(" AND v.type = ").b.Int(int64(sc.typ))
+		}
+		c.sql(where, " AND v.seq < ").b.Arg(below)
+		if !h.Since.IsZero() {
+			c.sql(" AND v.seq >= ").b.Arg(seqAt(h.Since.UnixMicro()))
+		}
+		if !h.At.IsZero() {
+			end := seqAt(h.At.UnixMicro() + 1)
+			c.sql(" AND v.seq < ").b.Arg(end)
+			c.sql(" AND NOT EXISTS (SELECT 1 FROM version w WHERE w.tenant = v.tenant AND w.num = v.num AND w.type = v.type AND w.seq <> w.num AND w.vid > v.vid AND w.seq < ").b.Arg(end)
+			c.sql(")")
+		}
+	}
+	if sc.num == 0 {
+		part("")
+		return
+	}
+	num := strconv.FormatInt(sc.num, 10)
+	part(" AND v.seq = " + num + " AND v.num = " + num)
+	c.sql(" UNION ALL ")
+	part(" AND v.num = " + num + " AND v.seq <> v.num")
+}
+
+func (r *searching) historyTotal(sc historyScope, h HistoryQuery) (int, error) {
+	c := r.compiler()
+	c.sql("SELECT count(*) FROM (")
+	c.historyRows(sc, h, ident.Max)
+	c.sql(") AS a")
+	var n int
+	_, err := sqldb.QueryRow(r.ctx, r.q, []any{&n}, c.b.String(), c.b.Args...)
+	return n, err
+}

@@ -1,0 +1,358 @@
+package record
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir/search"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// The sizes of a page.
+const (
+	DefaultCount = 20
+	MaxCount     = 1000
+)
+
+// MaxOpened is how many records one search opens at most to answer what no index can: parts of addresses within their text,
+// starts of them whose length the blind index does not store, :text, _content and the like.
+const MaxOpened = 2000
+
+// searching is one search under way.
+type searching struct {
+	s      *Store
+	ctx    context.Context
+	q      sqldb.Querier
+	tenant int32
+	keys   *tenantKeys
+}
+
+func (s *Store) searching(ctx context.Context, q sqldb.Querier, tenant int32) (*searching, error) {
+	keys, err := s.forTenant(ctx, tenant)
+	return &searching{s, ctx, q, tenant, keys}, err
+}
+
+func (r *searching) compiler() *compiler {
+	return &compiler{s: r.s, ctx: r.ctx, q: r.q, tenant: r.tenant, keys: r.keys, b: &sqldb.Builder{}}
+}
+
+// Search returns one page of what the query finds. Pages are kept together by a cursor that names the last match, so that a
+// resource is neither skipped nor repeated while others write.
+func (s *Store) Search(ctx context.Context, query *search.Query) (*Page, error) {
+	tenant := access.From(ctx).Tenant
+	var page *Page
+	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
+		r, err := s.searching(ctx, q, tenant)
+		if err != nil {
+			return err
+		}
+		page, err = r.page(query)
+		return err
+	})
+	return page, err
+}
+
+func (r *searching) page(query *search.Query) (*Page, error) {
+	cur, err := r.keys.openCursor(query)
+	if err != nil {
+		return nil, err
+	}
+	count := query.Count
+	if count < 0 {
+		count = DefaultCount
+	}
+	count = min(count, MaxCount)
+	plan, err := r.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{Total: -1}
+	if count > 0 && query.Summary != "count" {
+		if err := r.fill(page, plan, query, cur, count); err != nil {
+			return nil, err
+		}
+	}
+	return page, r.total(page, plan, query, cur, count)
+}
+
+// total counts where it was asked for, or where it is known already: all matches stand on the first page.
+func (r *searching) total(page *Page, plan *searchPlan, query *search.Query, cur *cursor, count int) error {
+	asked := query.Total == "accurate" || query.Total == "estimate" || count == 0 || query.Summary == "count"
+	switch {
+	case !asked && cur == nil && page.Next == "":
+		page.Total = 0
+		for _, m := range page.Matches {
+			if !m.Included {
+				page.Total++
+			}
+		}
+	case asked && query.Total != "none":
+		n, err := r.count(plan)
+		if err != nil {
+			return err
+		}
+		page.Total = n
+	default:
+		return nil
+	}
+	page.Exact = true
+	return nil
+}
+
+// fill puts a page of matches, and what they include, into page.
+func (r *searching) fill(page *Page, plan *searchPlan, query *search.Query, cur *cursor, count int) error {
+	hits, err := r.hits(plan, cur, count+1)
+	if err != nil {
+		return err
+	}
+	if len(hits) > count {
+		hits = hits[:count]
+		page.Next = r.keys.sealCursor(query, hits[count-1], cur, count)
+	}
+	for _, h := range hits {
+		v, err := r.s.open(r.ctx, r.tenant, &h.sealed)
+		if fault.Is(err, fault.Gone) { // its patient is being erased
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		page.Matches = append(page.Matches, Match{Version: v})
+	}
+	if len(query.Includes) > 0 {
+		return r.include(page, query.Includes)
+	}
+	return nil
+}
+
+// searchPlan is a query made ready: for each type what the database is asked, and what is left to be asked of opened records.
+type searchPlan struct {
+	types  []typePlan
+	sort   []search.SortKey
+	opened bool
+	opaque string // what an opened sort or condition is, for messages
+	blind  bool   // a sort key stands in no index in clear
+}
+
+type typePlan struct {
+	num    int
+	name   string
+	pred   search.Pred   // for the database: holds wherever the query holds
+	opened []search.Pred // parts to be asked of opened records; none where pred says it all
+}
+
+func (r *searching) prepare(query *search.Query) (*searchPlan, error) {
+	p := &searchPlan{sort: query.Sort}
+	if len(query.Sort) > MaxSort {
+		return nil, fault.New(fault.Invalid, "_sort takes %d keys at most", MaxSort)
+	}
+	for _, k := range query.Sort {
+		for _, a := range k.Atoms {
+			if a.Blind {
+				p.blind, p.opened, p.opaque = true, true, "_sort by "+k.Param
+			}
+		}
+	}
+	for _, t := range query.ByType {
+		tp, err := r.prepareType(t, p)
+		if err != nil {
+			return nil, err
+		}
+		p.types = append(p.types, tp)
+	}
+	return p, nil
+}
+
+func (r *searching) prepareType(t search.TypedPred, p *searchPlan) (typePlan, error) {
+	tp := typePlan{num: typeNum(t.Type), name: t.Type}
+	var and search.And
+	for _, c := range conjuncts(t.Pred) {
+		if name := r.opening(c); name != "" {
+			tp.opened = append(tp.opened, c)
+			p.opened, p.opaque = true, name
+		}
+		w, err := r.widen(c, true)
+		if err != nil {
+			return tp, err
+		}
+		and = append(and, w)
+	}
+	tp.pred = and
+	return tp, nil
+}
+
+// opening names the first part of p that indexes do not decide; "" where they decide all.
+func (r *searching) opening(p search.Pred) string {
+	switch p := p.(type) {
+	case search.And:
+		return r.openingAny(p)
+	case search.Or:
+		return r.openingAny(p)
+	case search.Not:
+		return r.opening(p.Pred)
+	case search.Chain:
+		return r.opening(p.Pred)
+	case search.ReverseChain:
+		return r.opening(p.Pred)
+	case search.Opened:
+		return p.Name
+	case search.TextContains:
+		if p.Atom.Blind {
+			return "a search within " + p.Atom.Path
+		}
+	case search.TextPrefix:
+		if p.Atom.Blind {
+			if hash, exact := r.keys.blind.PrefixQuery(p.Atom.ID, p.Val); hash == nil || !exact {
+				return "a search by the start of " + p.Atom.Path
+			}
+		}
+	}
+	return ""
+}
+
+func (r *searching) openingAny(ps []search.Pred) string {
+	for _, p := range ps {
+		if name := r.opening(p); name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// widen returns a predicate that indexes decide and that holds wherever p holds (more), or only where p holds (!more).
+func (r *searching) widen(p search.Pred, more bool) (search.Pred, error) {
+	var err error
+	each := func(ps []search.Pred) []search.Pred {
+		out := make([]search.Pred, len(ps))
+		for i := range ps {
+			var e error
+			if out[i], e = r.widen(ps[i], more); e != nil {
+				err = e
+			}
+		}
+		return out
+	}
+	switch p := p.(type) {
+	case search.And:
+		return search.And(each(p)), err
+	case search.Or:
+		return search.Or(each(p)), err
+	case search.Not:
+		inner, err := r.widen(p.Pred, !more)
+		return search.Not{Pred: inner}, err
+	case search.Chain:
+		p.Pred, err = r.inner(p.Type, p.Pred)
+		return p, err
+	case search.ReverseChain:
+		p.Pred, err = r.inner(p.Type, p.Pred)
+		return p, err
+	}
+	if r.opening(p) == "" {
+		return p, nil
+	}
+	if !more {
+		return search.Or{}, nil
+	}
+	if t, ok := p.(search.TextPrefix); ok { // the index knows a shorter start
+		if hash, _ := r.keys.blind.PrefixQuery(t.Atom.ID, t.Val); hash != nil {
+			return p, nil
+		}
+	}
+	return search.And{}, nil
+}
+
+// inner prepares the predicate at the end of a chain: where it has to be asked of opened records, these are found now.
+func (r *searching) inner(typ string, p search.Pred) (search.Pred, error) {
+	if r.opening(p) == "" {
+		return r.widen(p, true)
+	}
+	nums, err := r.matching(&search.Query{Type: typ, ByType: []search.TypedPred{{Type: typ, Pred: p}}}, MaxOpened+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(nums) > MaxOpened {
+		return nil, tooCostly(r.opening(p))
+	}
+	return numSet{nums: nums}, nil
+}
+
+// matchingNums returns the numbers of up to limit records that the query finds, in order.
+func (s *Store) matchingNums(ctx context.Context, q sqldb.Querier, tenant int32, query *search.Query, limit int) ([]int64, error) {
+	r, err := s.searching(ctx, q, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return r.matching(query, limit)
+}
+
+func (r *searching) matching(query *search.Query, limit int) ([]int64, error) {
+	plan, err := r.prepare(&search.Query{Type: query.Type, ByType: query.ByType})
+	if err != nil {
+		return nil, err
+	}
+	if !plan.opened {
+		return r.plainNums(plan.types[0], limit)
+	}
+	hits, err := r.hits(plan, nil, limit)
+	if err != nil {
+		return nil, err
+	}
+	nums := make([]int64, len(hits))
+	for i, h := range hits {
+		nums[i] = h.sealed.num
+	}
+	return nums, nil
+}
+
+func (r *searching) plainNums(t typePlan, limit int) ([]int64, error) {
+	c := r.compiler()
+	if err := c.matches(drive(conjuncts(t.pred)), t.num, ""); err != nil {
+		return nil, err
+	}
+	c.sql(" ORDER BY x.num LIMIT ").b.Arg(limit)
+	var nums []int64
+	err := sqldb.Each(r.ctx, r.q, func(rows sqldb.Rows) error {
+		var n int64
+		err := rows.Scan(&n)
+		nums = append(nums, n)
+		return err
+	}, c.b.String(), c.b.Args...)
+	return nums, err
+}
+
+// count counts all matches.
+func (r *searching) count(plan *searchPlan) (int, error) {
+	if plan.opened && !plan.blind || plan.hasOpened() {
+		hits, err := r.hits(&searchPlan{types: plan.types, opened: true, opaque: plan.opaque}, nil, MaxOpened+1)
+		if err == nil && len(hits) > MaxOpened {
+			err = tooCostly(plan.opaque)
+		}
+		return len(hits), err
+	}
+	total := 0
+	for _, t := range plan.types {
+		c := r.compiler()
+		c.sql("SELECT count(*) FROM (")
+		if err := c.matches(drive(conjuncts(t.pred)), t.num, ""); err != nil {
+			return 0, err
+		}
+		c.sql(") AS all_matches")
+		var n int
+		if _, err := sqldb.QueryRow(r.ctx, r.q, []any{&n}, c.b.String(), c.b.Args...); err != nil {
+			return 0, fmt.Errorf("record: count: %w", err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+func (p *searchPlan) hasOpened() bool {
+	for _, t := range p.types {
+		if len(t.opened) > 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,129 @@
+// Package sqlite is the record on an embedded SQLite file.
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+//go:embed migration/*.sql
+var migrations embed.FS
+
+// FileName is the database's name in its folder.
+const FileName = "nilecare.db"
+
+// Options says where the database is.
+type Options struct {
+	Dir string // made where there is none, readable by its owner alone
+	Key []byte // 32 bytes: the whole file is sealed with it; nil: it is not
+}
+
+// Engine is an open database.
+type Engine struct {
+	db   *sqldb.SQLite
+	path string
+	last int64
+	ran  int
+}
+
+var _ record.Engine = (*Engine)(nil)
+
+// Open opens the database of the folder, and brings its schema forward.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	path := filepath.Join(o.Dir, FileName)
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	} else if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	db, err := sqldb.OpenSQLite(ctx, sqldb.SQLiteOptions{Path: path, Key: o.Key})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{db: db, path: path}
+	if err := e.prepare(ctx); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) prepare(ctx context.Context) error {
+	sub, err := fs.Sub(migrations, "migration")
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	if e.ran, err = e.db.Migrate(ctx, sub, "migration_record"); err != nil {
+		return err
+	}
+	return e.db.Read(ctx, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT max(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0))")
+		return err
+	})
+}
+
+// Migrated returns how many migrations Open ran.
+func (e *Engine) Migrated() int { return e.ran }
+
+// Dialect implements record.Engine.
+func (e *Engine) Dialect() record.Dialect {
+	return record.Dialect{Contains: func(haystack, needle string) string { return "instr(" + haystack + ", " + needle + ") > 0" }}
+}
+
+// Node implements record.Engine: this process is alone.
+func (e *Engine) Node() int { return 0 }
+
+// Last implements record.Engine.
+func (e *Engine) Last() int64 { return e.last }
+
+// View implements record.Engine.
+func (e *Engine) View(ctx context.Context, _ int32, f func(sqldb.Querier) error) error {
+	return e.db.View(ctx, f)
+}
+
+// Read implements record.Engine.
+func (e *Engine) Read(ctx context.Context, _ int32, f func(sqldb.Querier) error) error {
+	return e.db.Read(ctx, f)
+}
+
+// Commit implements record.Engine. Jobs that come at the same time share a commit.
+func (e *Engine) Commit(ctx context.Context, _ int32, job *record.Job) error {
+	return e.db.Update(ctx, func(tx sqldb.Tx) error {
+		rows, err := job.Run(ctx, tx)
+		if err != nil || rows == nil {
+			return err
+		}
+		return write(tx, rows)
+	})
+}
+
+// Scrub implements record.Engine: deleted rows are overwritten as they are deleted; the log is what may still hold them.
+func (e *Engine) Scrub(ctx context.Context) error { return e.db.Checkpoint(ctx) }
+
+// Size implements record.Engine.
+func (e *Engine) Size(context.Context) (int64, error) {
+	var sum int64
+	for _, suffix := range []string{"", "-wal"} {
+		info, err := os.Stat(e.path + suffix)
+		if err != nil && !os.IsNotExist(err) {
+			return 0, fmt.Errorf("record: %w", err)
+		}
+		if err == nil {
+			sum += info.Size()
+		}
+	}
+	return sum, nil
+}
+
+// Close implements record.Engine.
+func (e *Engine) Close() error { return e.db.Close() }

@@ -1,0 +1,92 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// Write makes the changes, all or none, and returns what became of each. It returns after they are durable.
+//
+// Identities are found first, on the state before the set: which record an id or a condition means, and which id a new
+// resource gets. Then references to a FullURL of the set, and conditional references ("Patient?identifier=…"), become literal.
+// A set of one with neither is checked for no references. An error that is about one change is an [EntryError].
+//
+// All this is prepared on a snapshot, outside of the transaction; inside, what it rested on is looked at again, and where another
+// writer was faster the work is done anew in the transaction, where nobody can be.
+func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) {
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	caller := access.From(ctx)
+	var p *plan
+	if err := s.onSnapshot(ctx, caller.Tenant, changes, func(q sqldb.Querier) (err error) {
+		p, err = s.plan(ctx, q, true, caller, changes)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if p.nothing() {
+		return p.outcomes(), nil
+	}
+	fresh := true
+	replan := func(ctx context.Context, tx Tx) (err error) {
+		p.restore()
+		if p, err = s.plan(ctx, tx, false, caller, changes); err != nil {
+			p = &plan{}
+			return err
+		}
+		return p.confirm(ctx, tx)
+	}
+	job := &Job{Solo: p.solo(), Run: func(ctx context.Context, tx Tx) (*Rows, error) {
+		err := errStale // a second run: what the first saw may have changed
+		if fresh {
+			err = p.confirm(ctx, tx)
+		}
+		fresh = false
+		if errors.Is(err, errStale) {
+			err = replan(ctx, tx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return p.rows(), nil
+	}}
+	if err := s.engine.Commit(ctx, caller.Tenant, job); err != nil {
+		return nil, err
+	}
+	p.committed()
+	return p.outcomes(), nil
+}
+
+// onSnapshot runs f on a snapshot, or without any where the changes need not look at the database.
+func (s *Store) onSnapshot(ctx context.Context, tenant int32, changes []Change, f func(sqldb.Querier) error) error {
+	if len(changes) == 1 {
+		return s.engine.Read(ctx, tenant, f)
+	}
+	return s.engine.View(ctx, tenant, f)
+}
+
+// errStale says that the database is no longer as the plan saw it.
+var errStale = errors.New("record: the plan is stale")
+
+// lockKey is the number under which writers with the same condition wait for each other.
+func lockKey(tenant int32, text string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(tenant >> 24), byte(tenant >> 16), byte(tenant >> 8), byte(tenant)})
+	_, _ = h.Write([]byte(text))
+	return int64(h.Sum64())
+}
+
+// entry wraps an error with the place of its change; errors of the database and of the context stay as they are.
+func entry(i int, err error) error {
+	var known *fault.Error
+	if err == nil || !errors.As(err, &known) || known.Kind == fault.Internal {
+		return err
+	}
+	return &EntryError{Index: i, Err: err}
+}
