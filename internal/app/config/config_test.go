@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nilecare/nilecare/internal/app/config"
+	"github.com/nilecare/nilecare/internal/testfind"
 )
 
 func write(t *testing.T, text string) string {
@@ -178,5 +179,22 @@ func TestNearest(t *testing.T) {
 	}
 	if got := config.Nearest("x", nil); got != "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestDocumentedSettings(t *testing.T) {
+	file := filepath.Join(testfind.Root(), "docs", "configuration.md")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	if err := config.Markdown(&want); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "compares them -->\n")
+	table, _, _ = strings.Cut(table, "<!-- end of settings -->")
+	if diff := cmp.Diff(want.String(), table); diff != "" {
+		t.Errorf("docs/configuration.md (-the program's settings, +the page's):\n%s", diff)
 	}
 }
