@@ -159,6 +159,7 @@ func (p *parser) types(resourceType string, params []Param) ([]*typeIndex, error
 			ti := indexOf(name)
 			switch {
 			case ti == nil && p.opt.Lenient:
+				p.q.Ignored = append(p.q.Ignored, "_type="+name)
 			case ti == nil:
 				return nil, invalid("there is no resource type %.60q", name).fault("_type")
 			case !listed[name]:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir/def"
 )
 
 // show writes a predicate in a short form for comparisons.
@@ -143,6 +144,8 @@ func TestParsePredicates(t *testing.T) {
 		{"Observation", "patient", "Group/1", "or()"},
 		{"Observation", "subject:identifier", "http://acme.org|7", "subject.identifier=7@http://acme.org"},
 		{"Observation", "patient:missing", "false", "present(subject>Patient)"},
+		{"Observation", "encounter:missing", "false", "present(encounter,encounter.identifier)"},
+		{"Observation", "encounter", "1", "encounter->Encounter/1"},
 		{"Observation", "subject:missing", "false", "present(subject,subject.identifier)"},
 		{"QuestionnaireResponse", "questionnaire", "http://q|1.0", "questionnaire=http://q|1.0"},
 		// dates and numbers
@@ -164,13 +167,13 @@ func TestParsePredicates(t *testing.T) {
 		// composites
 		{"Observation", "code-value-quantity", "http://loinc.org|1-8$gt5||mg", "and(code=1-8@http://loinc.org (code$value.ofType(Quantity))# gt 5..5 code@mg)"},
 		{"Observation", "combo-code-value-concept", "a$b", "or(and(code=a (code$value.ofType(CodeableConcept))#=b) and(component.code=a component(code$value.ofType(CodeableConcept))#=b))"},
-		{"DocumentReference", "relationship", "DocumentReference/1$replaces", "or(and(relatesTo.code=replaces relatesTo(target$code)#->DocumentReference/1) and(relatesTo.code=DocumentReference/1 relatesTo(target$code)#->/replaces))"},
+		{"DocumentReference", "relationship", "DocumentReference/1$replaces", "or(and(relatesTo.code=replaces relatesTo(target$code)#->DocumentReference/1) and(relatesTo.code=DocumentReference/1 relatesTo(target$code)#->DocumentReference/replaces))"},
 		// chains
 		{"Observation", "subject:Patient.family", "x", "subject.Patient{name.family^x}"},
 		{"Observation", "patient.family", "x", "subject>Patient.Patient{name.family^x}"},
 		{"Observation", "subject.identifier", "1", "or(subject.Device{identifier=1} subject.Group{identifier=1} subject.Location{identifier=1} subject.Patient{identifier=1})"},
 		{"Observation", "subject.birthdate", "1970", "subject.Patient{birthDate eq 1970-01-01T00:00:00..1970-12-31T23:59:59.999999}"},
-		{"Observation", "encounter.service-provider.name", "x", "encounter>Encounter.Encounter{serviceProvider>Organization.Organization{or(name^x alias^x)}}"},
+		{"Observation", "encounter.service-provider.name", "x", "encounter.Encounter{serviceProvider.Organization{or(name^x alias^x)}}"},
 		{"Observation", "patient._id", "1", "subject>Patient.Patient{id=1}"},
 		{"Observation", "patient.gender:not", "male", "subject>Patient.Patient{not(gender=male)}"},
 		{"Patient", "_has:Observation:patient:code", "1-8", "Observation{code=1-8}.subject>Patient"},
@@ -345,6 +348,15 @@ func TestCompartment(t *testing.T) {
 	}
 	if p, err = Compartment("Patient", "1", "Patient"); err != nil || !p.(InCompartment).Self {
 		t.Errorf("got %s %v", show(p), err)
+	}
+	for _, typ := range def.ResourceTypes() {
+		for _, code := range []string{"Patient", "Encounter", "RelatedPerson", "Practitioner", "Device"} {
+			for _, prm := range def.CompartmentOf(code).Params[typ.Name] {
+				if refs, _, _ := ParamAtoms(typ.Name, prm); len(narrowed(refs, code)) == 0 && prm != selfMark {
+					t.Errorf("%s is in the compartment of %s by %s, which has no atoms", typ.Name, code, prm)
+				}
+			}
+		}
 	}
 	for _, c := range [][3]string{{"Colour", "1", "Observation"}, {"Patient", "1", "Medication"}, {"Patient", "a b", "Observation"}} {
 		if _, err := Compartment(c[0], c[1], c[2]); err == nil {

@@ -123,12 +123,13 @@ func (ti *typeIndex) addPaths(p *param) error {
 		target := ""
 		if n := len(steps); n > 0 && steps[n-1].kind == stepResolveIs {
 			target, steps = steps[n-1].name, steps[:n-1]
-		} else if p.kind == Reference && len(p.def.Targets) == 1 {
-			target = p.def.Targets[0]
 		}
 		a, err := ti.atom(steps, p.kind)
 		if err != nil {
 			return fmt.Errorf("%s: %w", expr, err)
+		}
+		if target == "" && len(p.def.Targets) == 1 && a.hasType("Resource") {
+			target = p.def.Targets[0] // Bundle.composition and Bundle.message share a path without saying so
 		}
 		ref := AtomRef{a, target}
 		if !slices.Contains(p.refs, ref) {

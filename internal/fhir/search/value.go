@@ -384,6 +384,9 @@ func referenceID(prm *param, id, only string) []Pred {
 	var out []Pred
 	for _, r := range prm.refs {
 		typ := r.Target
+		if typ == "" && len(prm.def.Targets) == 1 {
+			typ = prm.def.Targets[0]
+		}
 		if only != "" {
 			if typ != "" && typ != only {
 				continue
