@@ -1,0 +1,232 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The bounds that hold where Options does not say otherwise.
+const (
+	DefaultMaxBody     = 64 << 20         // bytes of a body, opened
+	DefaultTimeout     = 60 * time.Second // of a request
+	DefaultMinCompress = 1 << 10          // bytes of an answer that is worth compressing
+)
+
+// Options says how an Edge works. The zero value works, with the defaults above and without log, metrics and traces.
+type Options struct {
+	Log         *slog.Logger          // nil: no log
+	Metrics     prometheus.Registerer // nil: no metrics
+	Traces      trace.TracerProvider  // nil: no spans
+	MaxBody     int64                 // largest body in bytes, counted both as sent and as opened
+	Timeout     time.Duration         // a request's deadline
+	MinCompress int                   // smaller answers are sent as they are
+}
+
+// Edge is what every request passes. Make one with [NewEdge] and wrap the program's handler once.
+type Edge struct {
+	log         *slog.Logger
+	metrics     *metrics
+	tracer      trace.Tracer
+	maxBody     int64
+	timeout     time.Duration
+	minCompress int
+	responses   sync.Pool
+	codecs      *codecs
+}
+
+// NewEdge returns an edge. It fails only where the metrics cannot be registered.
+func NewEdge(o Options) (*Edge, error) {
+	e := &Edge{log: o.Log, maxBody: o.MaxBody, timeout: o.Timeout, minCompress: o.MinCompress, codecs: newCodecs()}
+	e.responses.New = func() any { return new(response) }
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.maxBody <= 0 {
+		e.maxBody = DefaultMaxBody
+	}
+	if e.timeout <= 0 {
+		e.timeout = DefaultTimeout
+	}
+	if e.minCompress <= 0 {
+		e.minCompress = DefaultMinCompress
+	}
+	if o.Traces != nil {
+		e.tracer = o.Traces.Tracer("github.com/nilecare/nilecare/internal/web")
+	}
+	if o.Metrics != nil {
+		m, err := newMetrics(o.Metrics)
+		if err != nil {
+			return nil, err
+		}
+		e.metrics = m
+	}
+	return e, nil
+}
+
+// Wrap returns next behind the edge.
+func (e *Edge) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.serve(next, w, r) })
+}
+
+// passage is one request on its way through the edge.
+type passage struct {
+	e      *Edge
+	w      *response
+	r      *http.Request
+	id     string
+	start  time.Time
+	span   trace.Span // nil without traces
+	cancel context.CancelFunc
+	opened *openedBody // nil where the body is not compressed
+}
+
+func (e *Edge) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	p := passage{e: e, start: time.Now(), id: requestID(r.Header)}
+	h := w.Header()
+	h["X-Request-Id"] = []string{p.id}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	p.w = e.responses.Get().(*response)
+	p.w.reset(e, w, r)
+	p.enter(r)
+	if e.metrics != nil {
+		e.metrics.inFlight.Inc()
+	}
+	defer p.leave()
+	if err := p.admit(w); err != nil {
+		Fail(p.w, err)
+		return
+	}
+	next.ServeHTTP(p.w, p.r)
+}
+
+// enter puts caller, deadline and span into the request's context.
+func (p *passage) enter(r *http.Request) {
+	ctx := access.With(r.Context(), access.Caller{Tenant: 1, Who: "anonymous", RequestID: p.id, Address: host(r.RemoteAddr)})
+	if p.e.tracer != nil {
+		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		ctx, p.span = p.e.tracer.Start(ctx, methodLabel(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+	}
+	ctx, p.cancel = context.WithTimeout(ctx, p.e.timeout)
+	p.r = r.WithContext(ctx)
+}
+
+// admit bounds the body and opens a compressed one. w is the server's own writer, which closes the connection behind a
+// body that is too large.
+func (p *passage) admit(w http.ResponseWriter) error {
+	if p.r.Body == nil || p.r.Body == http.NoBody {
+		return nil
+	}
+	if p.r.ContentLength > p.e.maxBody {
+		w.Header().Set("Connection", "close")
+		return Fault(&http.MaxBytesError{Limit: p.e.maxBody})
+	}
+	p.r.Body = http.MaxBytesReader(w, p.r.Body, p.e.maxBody)
+	coding := p.r.Header.Get("Content-Encoding")
+	if coding == "" || strings.EqualFold(coding, "identity") {
+		return nil
+	}
+	opened, err := p.e.codecs.open(coding, p.r.Body, p.e.maxBody)
+	if err != nil {
+		w.Header().Set("Accept-Encoding", "zstd, gzip, deflate")
+		return err
+	}
+	p.opened = opened
+	p.r.Body, p.r.ContentLength = opened, -1
+	return nil
+}
+
+// leave ends the answer, whatever became of the handler, and accounts for it.
+func (p *passage) leave() {
+	abort := false
+	if v := recover(); v != nil {
+		abort = p.panicked(v)
+	}
+	p.w.finish()
+	if p.opened != nil {
+		p.opened.release()
+	}
+	p.cancel()
+	p.account()
+	p.w.release()
+	p.e.responses.Put(p.w)
+	if abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// panicked answers a panic with a 500 where the answer has not begun; else the connection must be cut, so that nobody
+// takes half an answer for a whole one.
+func (p *passage) panicked(v any) (abort bool) {
+	if v == http.ErrAbortHandler {
+		return true
+	}
+	p.e.log.LogAttrs(p.r.Context(), slog.LevelError, "panic", slog.String("request_id", p.id),
+		slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	if p.w.begun() {
+		p.w.status = http.StatusInternalServerError
+		return true
+	}
+	clear(p.w.held)
+	p.w.held, p.w.status = p.w.held[:0], 0
+	h := p.w.Header()
+	for _, name := range []string{"Etag", "Last-Modified", "Location", "Content-Encoding"} {
+		h.Del(name)
+	}
+	Fail(p.w, fault.New(fault.Internal, ""))
+	return false
+}
+
+// account leaves the log line, the measurement and the span of a request.
+func (p *passage) account() {
+	took := time.Since(p.start)
+	route, method, status := p.w.routeOf(p.r), methodLabel(p.r.Method), p.w.status
+	if p.e.metrics != nil {
+		p.e.metrics.observe(route, method, status, took)
+	}
+	if p.span != nil {
+		p.span.SetName(method + " " + route)
+		p.span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route),
+			attribute.Int("http.response.status_code", status), attribute.String("nilecare.request_id", p.id))
+		if status >= 500 {
+			p.span.SetStatus(codes.Error, http.StatusText(status))
+		}
+		p.span.End()
+	}
+	level := slog.LevelInfo
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	ctx := p.r.Context()
+	if !p.e.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := [7]slog.Attr{slog.String("request_id", p.id), slog.String("method", method), slog.String("route", route),
+		slog.Int("status", status), slog.Duration("took", took), slog.Int64("bytes", p.w.bytes)}
+	n := 6
+	if level == slog.LevelError && p.w.err != nil {
+		attrs[n] = slog.String("error", causes(p.w.err))
+		n++
+	}
+	p.e.log.LogAttrs(ctx, level, "request", attrs[:n]...)
+}
+
+// host cuts the port off a peer's address.
+func host(addr string) string {
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		addr = addr[:i]
+	}
+	return strings.Trim(addr, "[]")
+}
