@@ -28,7 +28,7 @@ func format(typ, s string) string {
 	case "code":
 		return verdict(isCode(s), "a code is one or more words parted by single spaces")
 	case "uri", "url", "canonical":
-		return verdict(isURI(s), "a "+typ+" is not empty and has no whitespace")
+		return verdict(isURI(s), "a URI is not empty and has no whitespace")
 	case "dateTime":
 		return verdict(isDateTime(s), "a dateTime is YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone, on a real day")
 	case "date":

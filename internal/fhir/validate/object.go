@@ -21,18 +21,18 @@ func (v *validator) object(n *fhir.Node, t *def.Type) (seen uint64) {
 		if companion && n.Get(name) != nil {
 			continue // checked with its value
 		}
+		again := seen>>f.Index&1 == 1
+		seen |= 1 << f.Index
 		if !v.push(f.Name) {
 			return seen
 		}
-		bit := uint64(1) << f.Index
-		if seen&bit != 0 {
+		if again {
 			v.fail(codeStructure, "only one of %s[x] may be present", f.Name)
 		}
-		seen |= bit
 		switch {
 		case companion:
 			v.primitives(nil, c, f)
-		case f.Type.Kind == def.Primitive && companions:
+		case f.Type.Kind == def.Primitive && companions && !f.Attr:
 			v.primitives(c, companionOf(n, name), f)
 		case f.Type.Kind == def.Primitive:
 			v.primitives(c, nil, f)
@@ -43,9 +43,6 @@ func (v *validator) object(n *fhir.Node, t *def.Type) (seen uint64) {
 	}
 	if missing := t.Required &^ seen; missing != 0 {
 		v.missing(t, missing)
-	}
-	if t.Kind != def.ResourceKind {
-		v.content(t, seen)
 	}
 	return seen
 }
@@ -169,7 +166,7 @@ func (v *validator) complex(n *fhir.Node, f *def.Field) {
 		v.nested(n, f)
 		return
 	}
-	v.object(n, f.Type)
+	v.content(f.Type, v.object(n, f.Type))
 	switch f.Type.Name {
 	case "Reference":
 		v.reference(n, f)

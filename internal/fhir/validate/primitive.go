@@ -13,7 +13,7 @@ func (v *validator) primitives(value, companion *fhir.Node, f *def.Field) {
 			v.primitive(value, f)
 		}
 		if companion != nil {
-			v.companion(companion, f)
+			v.companion(companion, f, value != nil)
 		}
 		return
 	}
@@ -54,7 +54,7 @@ func (v *validator) pairs(value, companion *fhir.Node, f *def.Field) {
 			v.primitive(value, f)
 		}
 		if companion.Kind != fhir.Null {
-			v.companion(companion, f)
+			v.companion(companion, f, has)
 		} else if !has {
 			v.fail(codeInvariant, "neither a value nor an extension (ele-1)")
 		}
@@ -65,13 +65,15 @@ func (v *validator) pairs(value, companion *fhir.Node, f *def.Field) {
 	}
 }
 
-// companion checks the id and extensions of a primitive.
-func (v *validator) companion(n *fhir.Node, f *def.Field) {
+// companion checks the id and extensions of a primitive; without a value an id alone is nothing.
+func (v *validator) companion(n *fhir.Node, f *def.Field, hasValue bool) {
 	if n.Kind != fhir.Object {
 		v.fail(codeStructure, "_%s is an object of id and extension", f.Name)
 		return
 	}
-	v.object(n, f.Type)
+	if seen := v.object(n, f.Type); !hasValue {
+		v.content(f.Type, seen)
+	}
 }
 
 // primitive checks one value: its JSON kind, its format, its code, and a fragment that it may be.

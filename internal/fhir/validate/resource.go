@@ -39,7 +39,10 @@ func (v *validator) nested(n *fhir.Node, f *def.Field) {
 // standalone checks a resource in which fragments are looked up.
 func (v *validator) standalone(n *fhir.Node, t *def.Type) {
 	outer := v.scope
-	v.scope = newScope(n.Get("contained"))
+	v.scope = nil
+	if _, ok := t.Field("contained"); ok {
+		v.scope = newScope(n.Get("contained"))
+	}
 	v.duplicateIDs()
 	v.object(n, t)
 	v.unreferenced()

@@ -30,8 +30,8 @@ type Options struct {
 	AllowConditional bool
 }
 
-// Resource checks r by the plain rules and returns what it found: nil for a resource without fault. Issues of severity
-// warning advise; those of severity error forbid to store the resource. See [HasErrors].
+// Resource checks r by the plain rules and returns what it found: nil for a resource without fault. Every issue is an
+// error, which forbids to store the resource.
 func Resource(r *fhir.Resource) []fault.Issue { return Options{}.Resource(r) }
 
 // Resource checks r, with these options, as the function of that name does.
@@ -44,16 +44,6 @@ func (o Options) Resource(r *fhir.Resource) []fault.Issue {
 	return v.issues
 }
 
-// HasErrors reports whether any issue forbids to store the resource.
-func HasErrors(issues []fault.Issue) bool {
-	for _, i := range issues {
-		if i.Severity == "error" || i.Severity == "fatal" {
-			return true
-		}
-	}
-	return false
-}
-
 // maxPath is how deep elements may nest: a text that was parsed cannot nest deeper, a tree made otherwise could.
 const maxPath = fhir.MaxDepth + 1
 
@@ -63,6 +53,7 @@ type validator struct {
 	known   *knownTypes
 	issues  []fault.Issue
 	scope   *scope // of the resource that fragments ("#id") are looked up in; nil where it contains none
+	stopped bool   // it nests too deep to go on
 	depth   int
 	path    [maxPath]step
 }
@@ -83,10 +74,11 @@ var known = sync.OnceValue(func() *knownTypes {
 	return &knownTypes{extensionExtension: 1 << x.Element("extension").Index, extensionValue: 1 << x.Element("value").Index}
 })
 
-// push enters a member; false, with an issue, where it is too deep.
+// push enters a member; false, with an issue and an end to the validation, where it is too deep.
 func (v *validator) push(name string) bool {
 	if v.depth == maxPath {
 		v.fail(codeTooLong, "elements nest deeper than %d", maxPath)
+		v.stopped = true
 		return false
 	}
 	v.path[v.depth] = step{name, -1}
@@ -100,25 +92,20 @@ func (v *validator) item(i int) { v.path[v.depth-1].index = i }
 func (v *validator) pop() { v.depth-- }
 
 // full reports that no more issues are wanted.
-func (v *validator) full() bool { return len(v.issues) >= MaxIssues }
+func (v *validator) full() bool { return v.stopped || len(v.issues) >= MaxIssues }
 
 // fail reports an error at the current element.
-func (v *validator) fail(code, format string, args ...any) { v.report("error", code, format, args...) }
+func (v *validator) fail(code, format string, args ...any) {
+	if !v.full() {
+		v.issues = append(v.issues, fault.Issue{Severity: "error", Code: code, Diagnostics: fmt.Sprintf(format, args...), Expression: v.location()})
+	}
+}
 
 // failAt reports an error at a member of the current element.
 func (v *validator) failAt(member, code, format string, args ...any) {
 	if v.push(member) {
-		v.report("error", code, format, args...)
+		v.fail(code, format, args...)
 		v.pop()
-	}
-}
-
-// warn reports what is only advisable.
-func (v *validator) warn(code, format string, args ...any) { v.report("warning", code, format, args...) }
-
-func (v *validator) report(severity, code, format string, args ...any) {
-	if !v.full() {
-		v.issues = append(v.issues, fault.Issue{Severity: severity, Code: code, Diagnostics: fmt.Sprintf(format, args...), Expression: v.location()})
 	}
 }
 
