@@ -78,7 +78,7 @@ func (c *compiler) cond(p search.Pred, typ int, x string) error {
 		c.sql(" AND lu.type = ").b.Int(int64(typ))
 		c.sql(" AND lu.num = ", x, " AND ")
 		c.lastUpdated(p, "lu")
-		c.sql(")")
+		c.sql(c.s.engine.Dialect().Probe, ")")
 		return nil
 	case search.ReverseChain:
 		return c.reverseChain(p, typ, x)
@@ -116,7 +116,7 @@ func (c *compiler) exists(table string, atom uint32, x string, f func(a string) 
 	c.head(table, a, atom)
 	c.sql(" AND ", a, ".num = ", x)
 	err := f(a)
-	c.sql(")")
+	c.sql(c.s.engine.Dialect().Probe, ")")
 	return err
 }
 
@@ -489,7 +489,7 @@ func (c *compiler) reverseChain(p search.ReverseChain, typ int, x string) error 
 	c.atomList(p.Atoms)
 	c.sql(") AND ")
 	err := c.cond(p.Pred, typeNum(p.Type), a+".num")
-	c.sql(")")
+	c.sql(c.s.engine.Dialect().Probe, ")")
 	return err
 }
 
@@ -561,4 +561,3 @@ func ceilMilli(micros int64) int64 { return (micros + 999) / 1000 * 1000 }
 func tooCostly(what string) error {
 	return fault.New(fault.TooCostly, "%s is answered by opening records, and more than %d would have to be opened: narrow the search by other parameters", what, MaxOpened)
 }
-

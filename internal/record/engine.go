@@ -35,6 +35,10 @@ type Engine interface {
 type Dialect struct {
 	// Contains is true where the bytes of the first expression contain those of the second.
 	Contains func(haystack, needle string) string
+	// Probe stands at the end of a subquery that is to stay a look-up a row: planners without statistics make it a join otherwise.
+	Probe string
+	// Ordered turns bytes into a value that has min, max and the same order.
+	Ordered func(bytes string) string
 	// ForUpdate stands behind a SELECT whose rows nobody else may change before the transaction ends.
 	ForUpdate string
 }
@@ -76,6 +80,7 @@ type VersionRow struct {
 	Op            Op
 	KeyNum        int64
 	Body          []byte // nil: a tombstone
+	Audit         int64  // AuditRow.ID; engines set it
 }
 
 // KeyRow is a new data key.

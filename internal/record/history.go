@@ -36,7 +36,7 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 		return nil, err
 	}
 	c := r.compiler()
-	c.sql("SELECT "+versionColumns+" FROM (SELECT * FROM (")
+	c.sql("SELECT " + versionColumns + " FROM (SELECT * FROM (")
 	c.historyRows(scope, h, before(h))
 	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(count + 1)
 	c.sql(") v JOIN record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/fhir/search"
@@ -102,8 +103,11 @@ func (c *compiler) keyed(t typePlan, keys []search.SortKey, cur *cursor, limit i
 	if err := c.matches(d, t.num, ""); err != nil {
 		return err
 	}
-	c.sql(") m JOIN record o ON o.type = ").b.Int(int64(t.num))
-	c.sql(" AND o.num = m.num AND o.tenant = ").b.Arg(c.tenant)
+	c.sql(") m")
+	if slices.ContainsFunc(keys, func(k search.SortKey) bool { return k.Special != "" }) {
+		c.sql(" JOIN record o ON o.type = ").b.Int(int64(t.num))
+		c.sql(" AND o.num = m.num AND o.tenant = ").b.Arg(c.tenant)
+	}
 	for i, k := range keys {
 		c.sortJoin(k, t, i)
 	}
@@ -181,6 +185,9 @@ func (c *compiler) sortJoin(k search.SortKey, t typePlan, i int) {
 		return
 	case "idx_ref":
 		column = "target"
+	}
+	if column == "val" {
+		column = c.s.engine.Dialect().Ordered(column)
 	}
 	least := "min("
 	if k.Desc {

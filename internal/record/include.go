@@ -170,4 +170,3 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 	}
 	return out, nil
 }
-

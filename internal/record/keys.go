@@ -1,9 +1,9 @@
 package record
 
 import (
-	"fmt"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/fault"

@@ -188,3 +188,10 @@ func (r pgRows) Close() error {
 	}
 	return nil
 }
+
+// FromServer reports whether the error came from the server or the connection, so that the transaction cannot go on.
+func FromServer(err error) bool {
+	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
+	return errors.As(err, &pg) || errors.As(err, &connect) || pgconn.Timeout(err) || pgconn.SafeToRetry(err)
+}

@@ -77,7 +77,10 @@ func (e *Engine) Migrated() int { return e.ran }
 
 // Dialect implements record.Engine.
 func (e *Engine) Dialect() record.Dialect {
-	return record.Dialect{Contains: func(haystack, needle string) string { return "instr(" + haystack + ", " + needle + ") > 0" }}
+	return record.Dialect{
+		Contains: func(haystack, needle string) string { return "instr(" + haystack + ", " + needle + ") > 0" },
+		Ordered:  func(bytes string) string { return bytes },
+	}
 }
 
 // Node implements record.Engine: this process is alone.

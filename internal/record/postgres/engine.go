@@ -1,0 +1,160 @@
+// Package postgres is the record on a PostgreSQL server, which several processes may serve at the same time.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/nilecare/nilecare/internal/ident"
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+//go:embed migration/*.sql
+var migrations embed.FS
+
+// Engine is an open database.
+type Engine struct {
+	db     *sqldb.Postgres
+	node   int
+	held   *pgxpool.Conn // its session holds the node's lock
+	last   int64
+	ran    int
+	queues queues
+}
+
+var _ record.Engine = (*Engine)(nil)
+
+// nodeLocks is where the advisory locks of nodes begin. Locks of transactions are hashes and may be any number; two
+// keys, as nodes use, are another space.
+const nodeLocks = 0x6e696c65 // "nile"
+
+// Open connects to the database of the URL, and brings its schema forward.
+func Open(ctx context.Context, url string) (*Engine, error) {
+	db, err := sqldb.OpenPostgres(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{db: db}
+	if err := e.prepare(ctx); err != nil {
+		e.release()
+		db.Close()
+		return nil, err
+	}
+	e.queues.start(e)
+	return e, nil
+}
+
+func (e *Engine) prepare(ctx context.Context) error {
+	sub, err := fs.Sub(migrations, "migration")
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	if e.ran, err = e.db.Migrate(ctx, sub, "migration_record"); err != nil {
+		return err
+	}
+	if err := e.takeNode(ctx); err != nil {
+		return err
+	}
+	return e.db.Read(ctx, 1, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT greatest(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0))")
+		return err
+	})
+}
+
+// takeNode finds a node number that no other process on this database holds, and holds it while the session lives.
+func (e *Engine) takeNode(ctx context.Context) error {
+	c, err := e.db.Acquire(ctx, 1)
+	if err != nil {
+		return err
+	}
+	e.held = c
+	for node := range ident.Nodes {
+		var got bool
+		if err := c.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", nodeLocks, node).Scan(&got); err != nil {
+			return fmt.Errorf("record: node number: %w", err)
+		}
+		if got {
+			e.node = node
+			return nil
+		}
+	}
+	return fmt.Errorf("record: %d processes write to this database already", ident.Nodes)
+}
+
+func (e *Engine) release() {
+	if e.held == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = e.held.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", nodeLocks, e.node)
+	e.held.Release()
+}
+
+// Migrated returns how many migrations Open ran.
+func (e *Engine) Migrated() int { return e.ran }
+
+// Dialect implements record.Engine.
+func (e *Engine) Dialect() record.Dialect {
+	return record.Dialect{
+		Contains:  func(haystack, needle string) string { return "position(" + needle + " IN " + haystack + ") > 0" },
+		Ordered:   func(bytes string) string { return "encode(" + bytes + ", 'hex') COLLATE \"C\"" },
+		Probe:     " OFFSET 0",
+		ForUpdate: " FOR UPDATE",
+	}
+}
+
+// Node implements record.Engine.
+func (e *Engine) Node() int { return e.node }
+
+// Last implements record.Engine.
+func (e *Engine) Last() int64 { return e.last }
+
+// View implements record.Engine.
+func (e *Engine) View(ctx context.Context, tenant int32, f func(sqldb.Querier) error) error {
+	return e.db.View(ctx, tenant, f)
+}
+
+// Read implements record.Engine.
+func (e *Engine) Read(ctx context.Context, tenant int32, f func(sqldb.Querier) error) error {
+	return e.db.Read(ctx, tenant, f)
+}
+
+// Scrub implements record.Engine: vacuuming makes the space of deleted rows free to be written over.
+func (e *Engine) Scrub(ctx context.Context) error {
+	return e.db.Read(ctx, 1, func(q sqldb.Querier) error {
+		for _, table := range []string{"idx_text", "idx_ref", "idx_date", "idx_num", "seal_key", "version"} {
+			if _, err := q.Exec(ctx, "VACUUM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Size implements record.Engine.
+func (e *Engine) Size(ctx context.Context) (int64, error) {
+	var n int64
+	err := e.db.Read(ctx, 1, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(ctx, q, []any{&n}, "SELECT pg_database_size(current_database())")
+		return err
+	})
+	return n, err
+}
+
+// Close implements record.Engine.
+func (e *Engine) Close() error {
+	e.queues.stop()
+	e.release()
+	e.db.Close()
+	return nil
+}
+
+var errClosed = errors.New("record: the store is closed")
