@@ -179,12 +179,6 @@ func (p *passage) panicked(v any) (abort bool) {
 		p.w.status = http.StatusInternalServerError
 		return true
 	}
-	clear(p.w.held)
-	p.w.held, p.w.status = p.w.held[:0], 0
-	h := p.w.Header()
-	for _, name := range []string{"Etag", "Last-Modified", "Location", "Content-Encoding"} {
-		h.Del(name)
-	}
 	Fail(p.w, fault.New(fault.Internal, ""))
 	return false
 }

@@ -43,15 +43,22 @@ func Fault(err error) *fault.Error {
 	return fault.New(fault.Internal, "internal error; the request's id leads to it in the log").Because(err)
 }
 
+// ofSuccess are headers that no failure may bear.
+var ofSuccess = [...]string{"Etag", "Last-Modified", "Location", "Content-Encoding"}
+
 // Fail answers with err as an OperationOutcome, and leaves its cause for the edge's log. Headers that a handler set
-// for a success (ETag, Location …) must not be there yet; those that belong to the failure (Allow) may.
+// for a success are taken back; those that may belong to a failure (Allow) stay.
 func Fail(w http.ResponseWriter, err error) {
 	e := Fault(err)
 	if res := find(w); res != nil {
 		res.err = err
+		res.takeBack()
 	}
 	status := StatusOf(e.Kind)
 	h := w.Header()
+	for _, name := range ofSuccess {
+		delete(h, name)
+	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "1")
 	}

@@ -68,6 +68,13 @@ func (w *response) routeOf(r *http.Request) string {
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// takeBack forgets what a handler wrote, where none of it has left yet.
+func (w *response) takeBack() {
+	if !w.sent {
+		w.held, w.status, w.bytes = w.held[:0], 0, 0
+	}
+}
+
 // begun reports whether any of the answer may have reached the client.
 func (w *response) begun() bool { return w.sent }
 
