@@ -33,7 +33,7 @@ func compileSort(n *ast) (op, error) {
 
 type sortRow struct {
 	item Item
-	keys []Value // nil: empty, which sorts first
+	keys []Value // nil: empty, which stands first in both directions
 }
 
 func (o *sortOp) eval(m *machine, f frame, in, dst Collection) (Collection, error) {
@@ -57,11 +57,12 @@ func (o *sortOp) eval(m *machine, f frame, in, dst Collection) (Collection, erro
 	var failed error
 	sort.SliceStable(rows, func(i, j int) bool {
 		for k := range o.keys {
-			order, err := compareKeys(rows[i].keys[k], rows[j].keys[k])
+			a, b := rows[i].keys[k], rows[j].keys[k]
+			order, err := compareKeys(a, b)
 			if err != nil {
 				failed = err
 			}
-			if o.keys[k].descending {
+			if o.keys[k].descending && a != nil && b != nil {
 				order = -order
 			}
 			if order != 0 {

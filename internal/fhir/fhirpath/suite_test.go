@@ -27,7 +27,12 @@ type suiteCase struct {
 }
 
 // suiteExclusions are the official tests that this engine answers differently, and why.
-var suiteExclusions = map[string]string{}
+var suiteExclusions = map[string]string{
+	"testCombine()/testCombine1": "the input's three codes differ and none is nested, so that they are distinct; the expression is R4's " +
+		"invariant csd-1, which the official example must satisfy",
+	"HighBoundary/HighBoundaryDateTimeMillisecond1": "08 o'clock ends at 08:59:59.999; the test wants 08:00:59.999",
+	"HighBoundary/HighBoundaryDateTimeMillisecond3": "08 o'clock ends at 08:59:59.999; the test wants 08:00:59.999",
+}
 
 // TestSuite runs the official FHIRPath R4 tests.
 func TestSuite(t *testing.T) {
