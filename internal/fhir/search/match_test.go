@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -113,7 +114,7 @@ func TestMatch(t *testing.T) {
 		}
 	}
 	q, _ := Parse("Observation", []Param{{"patient._id", "p"}}, testOptions)
-	if _, err := Match(q.ByType[0].Pred, obs, nil); err != ErrNoLookup {
+	if _, err := Match(q.ByType[0].Pred, obs, nil); !errors.Is(err, ErrNoLookup) {
 		t.Errorf("without a lookup: %v", err)
 	}
 }

@@ -297,13 +297,42 @@ func (p *parser) missing(prm *param, value string) (Pred, *issue) {
 			atoms = append(atoms, AtomRef{Atom: r.ident})
 		}
 	}
+	preds := []Pred{Present{atoms}}
+	for _, r := range prm.refs {
+		if r.Target != "" {
+			preds = append(preds, r.elsewhere(prm.def.Code))
+		}
+	}
 	switch value {
 	case "true":
-		return Not{Present{atoms}}, p.spend(1)
+		return Not{anyOf(preds...)}, p.spend(len(preds))
 	case "false":
-		return Present{atoms}, p.spend(1)
+		return anyOf(preds...), p.spend(len(preds))
 	}
 	return nil, invalid(":missing takes true or false")
+}
+
+// elsewhere is the condition that the resource refers by r to a resource of r.Target on another server. Its rows do not
+// bear its type, so the few resources that refer to other servers are opened.
+func (r AtomRef) elsewhere(name string) Pred {
+	return And{TextPrefix{r.Atom, "http"}, Opened{name + ":missing", func(d *Doc) bool {
+		for _, n := range r.nodes(d.Resource) {
+			if absoluteType(n.Str("reference")) == r.Target {
+				return true
+			}
+		}
+		return false
+	}}}
+}
+
+// absoluteType returns the type that an absolute reference names (R4 references.html: …/Type/id[/_history/v]), or "".
+func absoluteType(ref string) string {
+	ref, _, _ = strings.Cut(ref, "/_history/")
+	parts := strings.Split(ref, "/")
+	if len(parts) < 3 || indexOf(parts[len(parts)-2]) == nil {
+		return ""
+	}
+	return parts[len(parts)-2]
 }
 
 // split cuts s at each sep that no backslash escapes; the parts keep their escapes.

@@ -143,7 +143,7 @@ func TestParsePredicates(t *testing.T) {
 		{"Observation", "patient", "1", "subject->Patient/1"},
 		{"Observation", "patient", "Group/1", "or()"},
 		{"Observation", "subject:identifier", "http://acme.org|7", "subject.identifier=7@http://acme.org"},
-		{"Observation", "patient:missing", "false", "present(subject>Patient)"},
+		{"Observation", "patient:missing", "false", "or(present(subject>Patient) and(subject^http opened(patient:missing)))"},
 		{"Observation", "encounter:missing", "false", "present(encounter,encounter.identifier)"},
 		{"Observation", "encounter", "1", "encounter->Encounter/1"},
 		{"Observation", "subject:missing", "false", "present(subject,subject.identifier)"},

@@ -6,6 +6,7 @@ package searchtest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/fhir"
@@ -62,6 +63,9 @@ func (m *maker) param(sp *def.SearchParam) error {
 		return err
 	}
 	for _, item := range items {
+		if n := item.Node(); sp.Type == "reference" && n.Get("resourceType") != nil && !slices.Contains(sp.Targets, n.Str("resourceType")) {
+			continue // Bundle.composition of a Bundle that begins with something else
+		}
 		if sp.Type == "composite" {
 			if err := m.composite(sp, item); err != nil {
 				return err
@@ -115,8 +119,14 @@ func (m *maker) composite(sp *def.SearchParam, context fhirpath.Item) error {
 	return nil
 }
 
+// mended makes FHIRPath of what the published expressions hold beside it: a type name in the wrong case, and a function
+// that no version of FHIRPath has.
+var mended = strings.NewReplacer("as(DateTime)", "as(dateTime)",
+	"hasExtension('http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject')",
+	"extension('http://hl7.org/fhir/StructureDefinition/questionnaireresponse-isSubject').exists()")
+
 func eval(r *fhir.Resource, expr string, focus fhirpath.Item) (fhirpath.Collection, error) {
-	e, err := fhirpath.Compile(strings.ReplaceAll(expr, "as(DateTime)", "as(dateTime)"))
+	e, err := fhirpath.Compile(mended.Replace(expr))
 	if err != nil {
 		return nil, err
 	}
