@@ -5,6 +5,8 @@
 // bytes. Everything here is built once, on first use, and never changes after: share it freely.
 package def
 
+import "math/bits"
+
 // TypeKind says what a type is.
 type TypeKind uint8
 
@@ -72,6 +74,16 @@ func (b *Binding) Has(system, code string) bool {
 		}
 	}
 	return false
+}
+
+// SystemOf returns the code system of a code in the value set: what a plain code element means by it. It is "" where the
+// set does not have the code, or has it from several systems.
+func (b *Binding) SystemOf(code string) string {
+	in := b.codes[code]
+	if in == 0 || in&(in-1) != 0 {
+		return ""
+	}
+	return b.systems[bits.TrailingZeros32(in)]
 }
 
 // Systems returns the code systems that the value set draws on. The slice is shared: do not change it.

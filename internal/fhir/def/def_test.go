@@ -1,6 +1,7 @@
 package def
 
 import (
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -224,6 +225,25 @@ func TestBindings(t *testing.T) {
 	}
 }
 
+func TestSystemOf(t *testing.T) {
+	for _, c := range []struct{ typ, element, code, want string }{
+		{"Patient", "gender", "female", "http://hl7.org/fhir/administrative-gender"},
+		{"Patient", "gender", "Female", ""},
+		{"SearchParameter", "base", "Patient", "http://hl7.org/fhir/resource-types"},
+		{"ParameterDefinition", "type", "Patient", "http://hl7.org/fhir/resource-types"},
+		{"ParameterDefinition", "type", "string", "http://hl7.org/fhir/data-types"},
+	} {
+		if got := Lookup(c.typ).Element(c.element).Binding.SystemOf(c.code); got != c.want {
+			t.Errorf("%s.%s %s is of %q, want %q", c.typ, c.element, c.code, got, c.want)
+		}
+	}
+	for _, b := range load().sets() {
+		if n := len(b.Systems()); n == 0 || n > 32 {
+			t.Errorf("%s draws on %d systems", b.ValueSet, n)
+		}
+	}
+}
+
 func find(t *testing.T, typ, code string) *SearchParam {
 	t.Helper()
 	for _, p := range SearchParams(typ) {
@@ -350,6 +370,24 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		parse(text)
 	}
+}
+
+// TestLean holds what the definitions cost in memory.
+func TestLean(t *testing.T) {
+	text, err := unpack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	c := parse(strings.Clone(text))
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if used := int64(after.HeapAlloc) - int64(before.HeapAlloc); used > 6<<20 {
+		t.Errorf("%d bytes", used)
+	}
+	runtime.KeepAlive(c)
 }
 
 func BenchmarkField(b *testing.B) {

@@ -98,7 +98,6 @@ type loader struct {
 	sets  map[string]*Binding
 	lists map[string][]string  // "Group,Patient"
 	refs  map[string][]TypeRef // "Reference>Group,Patient string"
-	order []*Type
 
 	set         *Binding
 	typ         *Type

@@ -89,7 +89,7 @@ func (v *validator) primitive(n *fhir.Node, f *def.Field) {
 	if f.Binding != nil {
 		v.boundCode(n.Text, f)
 	}
-	if v.scope != nil && len(n.Text) > 1 && n.Text[0] == '#' && f.Type.IsA("uri") {
+	if v.scope != nil && n.Text != "" && n.Text[0] == '#' && f.Type.IsA("uri") {
 		v.localURI(n.Text[1:])
 	}
 }

@@ -91,9 +91,11 @@ func (v *validator) fragment(id string) string {
 	return l.typ
 }
 
-// localURI notes that a canonical or uri points to a contained resource.
+// localURI notes that a canonical or uri points to a contained resource, or from one to its container.
 func (v *validator) localURI(id string) {
-	if l := v.scope.find(id); l != nil {
+	if id == "" {
+		v.scope.pointsToContainer()
+	} else if l := v.scope.find(id); l != nil {
 		l.used = true
 	}
 }

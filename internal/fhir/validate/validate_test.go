@@ -21,10 +21,10 @@ func lines(issues []fault.Issue) string {
 
 func TestInvalid(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"unknown type", `{"resourceType":"Pateint"}`, "structure "},
+		{"unknown type", `{"resourceType":"Patientt"}`, "structure "},
 		{"abstract type", `{"resourceType":"DomainResource"}`, "structure "},
 		{"a data type is no resource", `{"resourceType":"HumanName"}`, "structure "},
-		{"unknown element", `{"resourceType":"Patient","nmae":[{"family":"x"}]}`, "structure Patient.nmae"},
+		{"unknown element", `{"resourceType":"Patient","nname":[{"family":"x"}]}`, "structure Patient.nname"},
 		{"unknown element that is no name", `{"resourceType":"Patient","a b":1}`, "structure Patient"},
 		{"unknown element below", `{"resourceType":"Patient","name":[{"text":"x"},{"familiy":"x","text":"y"}]}`, "structure Patient.name[1].familiy"},
 		{"an element's choice name", `{"resourceType":"Patient","deceased":true}`, "structure Patient.deceased"},
@@ -66,7 +66,7 @@ func TestInvalid(t *testing.T) {
 		{"nested text of a long path", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"component":[{"code":{"coding":[{"code":" x"}]}}]}`, "value Observation.component[0].code.coding[0].code"},
 
 		{"code", `{"resourceType":"Patient","gender":"Male"}`, "code-invalid Patient.gender"},
-		{"code below", `{"resourceType":"Patient","name":[{"use":"offical","text":"x"}]}`, "code-invalid Patient.name[0].use"},
+		{"code below", `{"resourceType":"Patient","name":[{"use":"officially","text":"x"}]}`, "code-invalid Patient.name[0].use"},
 		{"concept", `{"resourceType":"Condition","subject":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"acitve"}]}}`, "code-invalid Condition.clinicalStatus"},
 		{"concept of another system", `{"resourceType":"Condition","subject":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://example.org","code":"active"}]}}`, "code-invalid Condition.clinicalStatus"},
 		{"concept without system", `{"resourceType":"Condition","subject":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"code":"active"}]}}`, "code-invalid Condition.clinicalStatus"},
