@@ -6,6 +6,7 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -60,11 +61,13 @@ func (c *Conn) Do(request []byte) (Answer, error) {
 
 func (c *Conn) dial() error {
 	var err error
-	d := net.Dialer{Timeout: c.Timeout}
+	var d net.Dialer
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	defer cancel()
 	if c.TLS {
-		c.conn, err = tls.DialWithDialer(&d, "tcp", c.Addr, nil)
+		c.conn, err = (&tls.Dialer{NetDialer: &d}).DialContext(ctx, "tcp", c.Addr)
 	} else {
-		c.conn, err = d.Dial("tcp", c.Addr)
+		c.conn, err = d.DialContext(ctx, "tcp", c.Addr)
 	}
 	if err != nil {
 		c.conn = nil
