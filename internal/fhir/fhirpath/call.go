@@ -60,6 +60,7 @@ var functions = map[string]function{
 	"select":            {1, 1, fnSelect, nil, nil},
 	"repeat":            {1, 1, fnRepeat, nil, nil},
 	"extension":         {1, 1, fnExtension, nil, nil},
+	"hasExtension":      {1, 1, nil, fnHasExtension, nil},
 	"single":            {0, 0, fnSingle, nil, nil},
 	"first":             {0, 0, fnFirst, nil, nil},
 	"last":              {0, 0, fnLast, nil, nil},

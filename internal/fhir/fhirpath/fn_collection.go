@@ -159,6 +159,17 @@ func fnExtension(m *machine, f frame, in Collection, args []op, dst Collection) 
 	return dst, nil
 }
 
+// fnHasExtension is in no specification, but in R4's search parameter QuestionnaireResponse.item-subject.
+func fnHasExtension(m *machine, f frame, in Collection, args []op) (tri, error) {
+	buf, err := fnExtension(m, f, in, args, m.get())
+	if err != nil {
+		return unknown, err
+	}
+	t := triOf(len(buf) > 0)
+	m.put(buf)
+	return t, nil
+}
+
 func appendExtensions(it *Item, url string, dst Collection) Collection {
 	if it.value != nil || it.typ == nil {
 		return dst
