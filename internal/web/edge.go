@@ -130,7 +130,7 @@ func (p *passage) admit(w http.ResponseWriter) error {
 		return nil
 	}
 	if p.r.ContentLength > p.e.maxBody {
-		w.Header().Set("Connection", "close")
+		refuseBody(w, p.r)
 		return Fault(&http.MaxBytesError{Limit: p.e.maxBody})
 	}
 	p.r.Body = http.MaxBytesReader(w, p.r.Body, p.e.maxBody)
@@ -146,6 +146,17 @@ func (p *passage) admit(w http.ResponseWriter) error {
 	p.opened = opened
 	p.r.Body, p.r.ContentLength = opened, -1
 	return nil
+}
+
+// refuseBody has the server close the connection behind the answer. A client that is sending already must get to read
+// the answer first: a reader that hits its limit is how net/http learns to wait for that.
+func refuseBody(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	if r.Header.Get("Expect") == "" {
+		var one [1]byte
+		// That this fails is its purpose.
+		_, _ = http.MaxBytesReader(w, r.Body, 0).Read(one[:])
+	}
 }
 
 // leave ends the answer, whatever became of the handler, and accounts for it.
