@@ -205,6 +205,8 @@ func TestBindings(t *testing.T) {
 		{"Condition", "verificationStatus", "http://terminology.hl7.org/CodeSystem/condition-ver-status", "provisional", true}, // nested
 		{"Condition", "clinicalStatus", "http://terminology.hl7.org/CodeSystem/condition-clinical", "active", true},
 		{"Condition", "clinicalStatus", "http://snomed.info/sct", "active", false},
+		{"Questionnaire.item", "type", "", "string", true},
+		{"Questionnaire.item", "type", "", "question", false}, // it only groups the types of questions
 		{"Quantity", "comparator", "", ">=", true},
 		{"Timing.repeat", "durationUnit", "", "wk", true},
 		{"SearchParameter", "base", "", "Patient", true},

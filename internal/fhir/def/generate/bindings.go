@@ -30,8 +30,22 @@ type codeSystem struct {
 }
 
 type concept struct {
-	Code    string
-	Concept []concept
+	Code     string
+	Concept  []concept
+	Property []struct {
+		Code         string
+		ValueBoolean bool
+	}
+}
+
+// selectable reports whether the code may stand in data; one that may not only groups others.
+func (c *concept) selectable() bool {
+	for _, p := range c.Property {
+		if p.Code == "notSelectable" && p.ValueBoolean {
+			return false
+		}
+	}
+	return true
 }
 
 // readBindings lists the codes of the value sets that required bindings name. A set of a code system that the package
@@ -132,7 +146,9 @@ func listed(i *include, content map[string]*codeSystem) ([]string, error) {
 
 func flatten(out []string, concepts []concept) []string {
 	for _, c := range concepts {
-		out = append(out, c.Code)
+		if c.selectable() {
+			out = append(out, c.Code)
+		}
 		out = flatten(out, c.Concept)
 	}
 	return out
