@@ -33,6 +33,25 @@ func QueriesFor(r *fhir.Resource) ([]Query, error) {
 	return m.out, nil
 }
 
+// Absent returns the codes of the parameters whose expressions find nothing in r: those that :missing=true finds it by.
+// Composites are left out.
+func Absent(r *fhir.Resource) ([]string, error) {
+	var out []string
+	for _, sp := range def.SearchParams(r.Type()) {
+		if sp.Expression == "" || sp.Type == "composite" || sp.Type == "special" || sp.Code == "_id" || sp.Code == "_lastUpdated" {
+			continue
+		}
+		items, err := eval(r, sp.Expression, fhirpath.Item{})
+		if err != nil {
+			return nil, fmt.Errorf("%s.%s: %w", r.Type(), sp.Code, err)
+		}
+		if len(items) == 0 {
+			out = append(out, sp.Code)
+		}
+	}
+	return out, nil
+}
+
 type maker struct {
 	r    *fhir.Resource
 	out  []Query
