@@ -26,6 +26,10 @@ func (c command) usage() string {
 // commands is the table of subcommands, in the order of `nilecare help`.
 func commands() []command {
 	return []command{
+		{name: "serve", help: "serve the FHIR API until SIGTERM or Ctrl-C", build: plain((*Program).serve)},
+		{name: "import", args: "PATH…", help: "write resources and Bundles of files, folders and archives", least: 1, most: -1, build: buildImport},
+		{name: "migrate", help: "bring the database's schema forward", build: plain((*Program).migrate)},
+		{name: "fhirpath", args: "EXPRESSION [FILE]", help: "evaluate a FHIRPath expression on a resource, one JSON line a result", least: 1, most: 2, build: plain((*Program).fhirPathQuery)},
 		{name: "config", help: "show the effective settings and where each comes from", build: plain((*Program).showConfig)},
 		{name: "version", help: "say which version this is", build: plain((*Program).showVersion)},
 		{name: "help", args: "[COMMAND]", help: "say what there is", most: 1, build: plain((*Program).help)},

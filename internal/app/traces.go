@@ -10,11 +10,10 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // traces returns where spans go, and what sends the last ones at the end. Without an endpoint there are none.
-func (p *Program) traces(ctx context.Context, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {
+func (p *Program) traces(ctx context.Context, log *slog.Logger) (traceProvider, func(context.Context) error, error) {
 	if p.cfg.OTelEndpoint == "" {
 		return nil, func(context.Context) error { return nil }, nil
 	}

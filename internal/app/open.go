@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/record/postgres"
+	"github.com/nilecare/nilecare/internal/record/sqlite"
+	"github.com/nilecare/nilecare/internal/seal"
+)
+
+// fhirPath is where the FHIR API stands below the base URL.
+const fhirPath = "/fhir/R4"
+
+// opened is the store with its keys and what its opening did.
+type opened struct {
+	*record.Store
+	engine   record.Engine
+	root     seal.Root
+	migrated int
+}
+
+// open opens the database that the settings name, with the keys of the data folder; both are made where there are none. A
+// key is never made for a database that stands already: its records would be lost without a word.
+func (p *Program) open(ctx context.Context) (*opened, error) {
+	if err := os.MkdirAll(p.cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	root, made, err := p.rootKey(!p.databaseStands())
+	if err != nil {
+		return nil, err
+	}
+	o, err := p.openWith(ctx, root)
+	if err != nil && made {
+		// A key that opened nothing must not stand in the way of the right one.
+		err = errors.Join(err, os.Remove(p.rootKeyFile()))
+	}
+	return o, err
+}
+
+func (p *Program) openWith(ctx context.Context, root seal.Root) (*opened, error) {
+	o := &opened{root: root}
+	if p.cfg.Database != "" {
+		e, err := postgres.Open(ctx, p.cfg.Database)
+		if err != nil {
+			return nil, err
+		}
+		o.engine, o.migrated = e, e.Migrated()
+	} else {
+		key, err := p.fileKey(root)
+		if err != nil {
+			return nil, err
+		}
+		e, err := sqlite.Open(ctx, sqlite.Options{Dir: p.cfg.Data, Key: key})
+		if err != nil {
+			return nil, err
+		}
+		o.engine, o.migrated = e, e.Migrated()
+	}
+	base := ""
+	if p.cfg.BaseURL != "" {
+		base = p.cfg.BaseURL + fhirPath
+	}
+	var err error
+	if o.Store, err = record.New(ctx, o.engine, record.Options{Root: root, Base: base}); err != nil {
+		return nil, errors.Join(err, o.engine.Close())
+	}
+	return o, nil
+}
+
+// databaseStands reports whether there is an embedded database. Of a server nothing is known before it is asked.
+func (p *Program) databaseStands() bool {
+	if p.cfg.Database != "" {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(p.cfg.Data, sqlite.FileName))
+	return err == nil && info.Size() > 0
+}
+
+func (p *Program) rootKeyFile() string {
+	if p.cfg.RootKeyFile != "" {
+		return p.cfg.RootKeyFile
+	}
+	return filepath.Join(p.cfg.Data, "root.key")
+}
+
+// rootKey reads the root key, and makes it where it may; made says that it did.
+func (p *Program) rootKey(create bool) (root seal.Root, made bool, err error) {
+	root, err = seal.FileRoot(p.rootKeyFile(), false)
+	if !fault.Is(err, fault.NotFound) {
+		return root, false, err
+	}
+	if !create {
+		return nil, false, fmt.Errorf("%w: a database stands in %s, and only its own root key opens it; bring that file back, or name it with --root-key-file", err, p.cfg.Data)
+	}
+	root, err = seal.FileRoot(p.rootKeyFile(), true)
+	return root, err == nil, err
+}
+
+// fileKeyData binds the sealed key of the database file to its purpose.
+const fileKeyData = "nilecare database file"
+
+// fileKey returns the key that seals the whole embedded file, nil where it is not sealed. It lies beside the database,
+// sealed by the root key.
+func (p *Program) fileKey(root seal.Root) ([]byte, error) {
+	path := filepath.Join(p.cfg.Data, "file.key")
+	sealed, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		key, err := root.Decrypt(sealed, []byte(fileKeyData))
+		if err != nil || len(key) != 32 {
+			return nil, fmt.Errorf("%s cannot be opened: it was changed, or the root key is another one", path)
+		}
+		return key, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("encrypt-database: %w", err)
+	case !p.cfg.EncryptDatabase:
+		return nil, nil
+	case p.databaseStands():
+		return nil, fmt.Errorf("encrypt-database: the database in %s is not sealed as a whole; to seal it, make a backup and restore it into an empty folder with this setting", p.cfg.Data)
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails: the program ends when the system has no randomness
+	if sealed, err = root.Encrypt(key, []byte(fileKeyData)); err != nil {
+		return nil, fmt.Errorf("encrypt-database: %w", err)
+	}
+	return key, writeDurably(path, sealed)
+}
+
+// writeDurably writes a new file of mode 0600 and returns when it is on the disk.
+func writeDurably(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// empty reports whether nothing was ever stored.
+func (o *opened) empty(ctx context.Context) (bool, error) {
+	page, err := o.History(ctx, record.HistoryQuery{Count: 1})
+	return err == nil && len(page.Versions) == 0, err
+}

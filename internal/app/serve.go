@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/nilecare/nilecare/internal/web"
+)
+
+// serve runs the server until ctx ends. Then it says that it is not ready, stops accepting, finishes what it accepted, and
+// closes the database.
+func (p *Program) serve(ctx context.Context, _ []string) (err error) {
+	started := time.Now()
+	safe := loopback(ctx, p.cfg.Listen)
+	if !safe && !p.cfg.InsecureNoAuth {
+		return refuseToExpose(p.cfg.Listen)
+	}
+	log := p.logger()
+	traces, flush, err := p.traces(ctx, log)
+	if err != nil {
+		return err
+	}
+	// The address is taken first, so that a port in use is said before anything is made.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	store, err := p.open(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	s := &server{program: p, store: store, log: log, traces: traces, guard: safe && !p.cfg.InsecureNoAuth}
+	handler, err := s.handler()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if err := p.demo(ctx, store, s.fhir); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	debug.FreeOSMemory() // what starting took is not needed to serve
+	s.ready.Store(true)
+	p.welcome(listener.Addr().String(), time.Since(started))
+	return errors.Join(s.run(ctx, listener, handler), flushWithin(flush, 5*time.Second))
+}
+
+// server is a running `serve`.
+type server struct {
+	program *Program
+	store   *opened
+	fhir    http.Handler
+	log     *slog.Logger
+	traces  traceProvider
+	guard   bool // only the names of this machine are answered to
+	ready   atomic.Bool
+}
+
+// run serves until ctx ends, then stops gracefully.
+func (s *server) run(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	srv := web.NewServer(listener.Addr().String(), handler, s.log)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.ready.Store(false)
+	s.log.Info("stopping: finishing what was accepted", "at most", s.program.cfg.StopTimeout)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.program.cfg.StopTimeout)
+	defer cancel()
+	err := srv.Shutdown(finish)
+	if err != nil {
+		s.log.Warn("requests were cut off: they took longer than stop-timeout")
+		err = errors.Join(fmt.Errorf("stop: %w", err), srv.Close())
+	}
+	if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	s.log.Info("stopped")
+	return err
+}
+
+func flushWithin(flush func(context.Context) error, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	// Traces that a collector does not take any more are lost; that is no failure of the server.
+	_ = flush(ctx)
+	return nil
+}
+
+// welcome says where to look and what to try.
+func (p *Program) welcome(addr string, took time.Duration) {
+	root := "http://" + addr
+	if p.cfg.BaseURL != "" {
+		root = p.cfg.BaseURL
+	}
+	base := root + fhirPath
+	fmt.Fprintf(p.Out, `nilecare %s serves FHIR R4 on %s (ready after %d ms)
+
+  what it can do         %s/metadata
+  health and figures     %s/healthz  /readyz  /metrics
+
+Try, in another terminal:
+`, p.Version, base, took.Milliseconds(), base, root)
+	for _, line := range tryThese {
+		fmt.Fprintf(p.Out, "  curl '%s%s'\n", base, line)
+	}
+	fmt.Fprint(p.Out, "\nCtrl-C stops it.\n")
+}
+
+// tryThese are questions that the synthetic hospital has an answer to.
+var tryThese = [...]string{
+	"/Patient?_count=3&_pretty=true",
+	"/Observation?code=http://loinc.org|4548-4&value-quantity=gt9&_include=Observation:patient&_pretty=true",
+	"/Patient?_has:Condition:patient:code:text=diabetes&_summary=count",
+}
