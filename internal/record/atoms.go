@@ -68,3 +68,11 @@ func referenceTargets(*search.Atom) []string {
 	}
 	return names
 }
+
+// typeName returns the name of the resource type of that number.
+func typeName(num int) string {
+	if t := def.ByNum(num); t != nil {
+		return t.Name
+	}
+	return ""
+}

@@ -39,6 +39,8 @@ type Dialect struct {
 	Probe string
 	// Ordered turns bytes into a value that has min, max and the same order.
 	Ordered func(bytes string) string
+	// AfterRestore is run after all rows of a backup are in.
+	AfterRestore []string
 	// ForUpdate stands behind a SELECT whose rows nobody else may change before the transaction ends.
 	ForUpdate string
 }

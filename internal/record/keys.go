@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir/search"
@@ -33,8 +34,18 @@ type tenantKeys struct {
 	tenant *seal.Key
 	blind  *seal.Blinder
 	mu     sync.RWMutex
-	open   map[int64]*seal.Key // patients
+	open   map[int64]openKey // patients
 }
+
+// openKey is a patient's key in memory. It is read again after keyLife, so that a key destroyed by another process is
+// forgotten by this one.
+type openKey struct {
+	key   *seal.Key
+	until time.Time
+}
+
+// keyLife is how long a patient's key is kept in memory before it is read again.
+const keyLife = time.Minute
 
 func keyData(tenant int32, num int64) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(tenant))
@@ -57,7 +68,7 @@ func (s *Store) forTenant(ctx context.Context, tenant int32) (*tenantKeys, error
 	if err != nil {
 		return nil, err
 	}
-	k = &tenantKeys{tenant: top, blind: seal.NewBlinder(blind), open: map[int64]*seal.Key{}}
+	k = &tenantKeys{tenant: top, blind: seal.NewBlinder(blind), open: map[int64]openKey{}}
 	s.keys.mu.Lock()
 	defer s.keys.mu.Unlock()
 	if other := s.keys.tenants[tenant]; other != nil {
@@ -161,7 +172,10 @@ func (s *Store) readingKey(ctx context.Context, tenant int32, num int64) (*seal.
 func (k *tenantKeys) cached(num int64) *seal.Key {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.open[num]
+	if o, ok := k.open[num]; ok && time.Now().Before(o.until) {
+		return o.key
+	}
+	return nil
 }
 
 func (k *tenantKeys) keep(num int64, key *seal.Key) {
@@ -173,7 +187,7 @@ func (k *tenantKeys) keep(num int64, key *seal.Key) {
 			break
 		}
 	}
-	k.open[num] = key
+	k.open[num] = openKey{key, time.Now().Add(keyLife)}
 }
 
 func (k *tenantKeys) drop(num int64) {

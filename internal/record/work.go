@@ -178,6 +178,9 @@ func (p *plan) patientKey(ctx context.Context, num int64) (*seal.Key, error) {
 		return k, nil
 	}
 	key, err := p.s.patientKey(ctx, p.q, p.caller.Tenant, num)
+	if err == nil && key != nil && p.settled && num != tenantKey {
+		p.keys.keep(num, key)
+	}
 	if err != nil || key != nil {
 		return key, err
 	}

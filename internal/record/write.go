@@ -3,7 +3,9 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
+	"runtime/debug"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
@@ -42,8 +44,13 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 		}
 		return p.confirm(ctx, tx)
 	}
-	job := &Job{Solo: p.solo(), Run: func(ctx context.Context, tx Tx) (*Rows, error) {
-		err := errStale // a second run: what the first saw may have changed
+	job := &Job{Solo: p.solo(), Run: func(ctx context.Context, tx Tx) (rows *Rows, err error) {
+		defer func() { // a rule's panic is that change's own: others may be in the same transaction
+			if r := recover(); r != nil {
+				rows, err = nil, fmt.Errorf("record: panic while writing: %v\n%s", r, debug.Stack())
+			}
+		}()
+		err = errStale // a second run: what the first saw may have changed
 		if fresh {
 			err = p.confirm(ctx, tx)
 		}

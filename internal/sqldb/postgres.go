@@ -161,6 +161,17 @@ func (t pgTx) Exec(ctx context.Context, sql string, args ...any) (int64, error) 
 	return tag.RowsAffected(), nil
 }
 
+func (t pgTx) execMany(ctx context.Context, sql string, rows [][]any) error {
+	batch := &pgx.Batch{}
+	for _, args := range rows {
+		batch.Queue(sql, args...)
+	}
+	if err := t.c.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return nil
+}
+
 // Query implements Querier.
 func (t pgTx) Query(ctx context.Context, sql string, args ...any) (Rows, error) {
 	rows, err := t.c.Query(ctx, sql, args...)

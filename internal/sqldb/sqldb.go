@@ -63,6 +63,19 @@ func Each(ctx context.Context, q Querier, f func(Rows) error, sql string, args .
 	return err
 }
 
+// ExecMany runs a statement once a row of arguments, without waiting for each answer where the database is far away.
+func ExecMany(ctx context.Context, q Querier, sql string, rows [][]any) error {
+	if p, ok := q.(pgTx); ok {
+		return p.execMany(ctx, sql, rows)
+	}
+	for _, args := range rows {
+		if _, err := q.Exec(ctx, sql, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Builder collects a statement's text and its arguments.
 type Builder struct {
 	text strings.Builder

@@ -20,7 +20,6 @@ const committers = 2
 // What one transaction takes up at most.
 const (
 	batchJobs = 64
-	batchRows = 4000 // index rows, roughly
 )
 
 // waiting is a job that waits for its outcome.
@@ -144,8 +143,8 @@ func (e *Engine) together(ctx context.Context, batch []*waiting) (failed []error
 		return nil, err
 	}
 	defer c.Release()
+	all := &bulk{tenant: batch[0].tenant}
 	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		all := &bulk{tenant: batch[0].tenant}
 		q := sqldb.Within(tx.Conn())
 		for i, w := range batch {
 			if failed[i] = w.ctx.Err(); failed[i] != nil {
@@ -165,6 +164,9 @@ func (e *Engine) together(ctx context.Context, batch []*waiting) (failed []error
 		}
 		return all.write(ctx, tx.Conn())
 	})
+	if err == nil {
+		e.grew(all)
+	}
 	return failed, err
 }
 
@@ -190,17 +192,21 @@ func (e *Engine) once(ctx context.Context, tenant int32, job *record.Job) error 
 		return err
 	}
 	defer c.Release()
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	all := &bulk{tenant: tenant}
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		rows, err := job.Run(ctx, sqldb.Within(tx.Conn()))
 		if err != nil || rows == nil {
 			return err
 		}
-		all := &bulk{tenant: tenant}
 		if !all.add(rows) {
 			return fmt.Errorf("record: a job changes one record twice")
 		}
 		return all.write(ctx, tx.Conn())
 	})
+	if err == nil {
+		e.grew(all)
+	}
+	return err
 }
 
 // isDatabase tells an error after which the transaction is dead from a job's own refusal.

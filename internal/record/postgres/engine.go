@@ -27,6 +27,7 @@ type Engine struct {
 	last   int64
 	ran    int
 	queues queues
+	fresh  statistics
 }
 
 var _ record.Engine = (*Engine)(nil)
@@ -104,10 +105,11 @@ func (e *Engine) Migrated() int { return e.ran }
 // Dialect implements record.Engine.
 func (e *Engine) Dialect() record.Dialect {
 	return record.Dialect{
-		Contains:  func(haystack, needle string) string { return "position(" + needle + " IN " + haystack + ") > 0" },
-		Ordered:   func(bytes string) string { return "encode(" + bytes + ", 'hex') COLLATE \"C\"" },
-		Probe:     " OFFSET 0",
-		ForUpdate: " FOR UPDATE",
+		Contains:     func(haystack, needle string) string { return "position(" + needle + " IN " + haystack + ") > 0" },
+		Ordered:      func(bytes string) string { return "encode(" + bytes + ", 'hex') COLLATE \"C\"" },
+		Probe:        " OFFSET 0",
+		ForUpdate:    " FOR UPDATE",
+		AfterRestore: []string{"SELECT setval(pg_get_serial_sequence('event', 'id'), coalesce((SELECT max(id) FROM event), 0) + 1, false)"},
 	}
 }
 
@@ -152,6 +154,7 @@ func (e *Engine) Size(ctx context.Context) (int64, error) {
 // Close implements record.Engine.
 func (e *Engine) Close() error {
 	e.queues.stop()
+	e.fresh.stop()
 	e.release()
 	e.db.Close()
 	return nil

@@ -1,0 +1,381 @@
+package record
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// A backup is one zstd stream: a line that says what it is, a line of JSON (backupHead), then for each table of the head its
+// rows, each a byte 1 and its values, and a byte 0 at the end; last the SHA-256 of all before it. A value is a byte for its kind
+// and what it takes. Bodies and keys are in it as they are in the database, sealed: without the root key a backup
+// tells no more than the database file does. It can be restored on either engine.
+
+const backupMagic = "nilecare backup 1\n"
+
+type backupHead struct {
+	Created time.Time     `json:"created"`
+	Tenant  int32         `json:"tenant"`
+	Tables  []backupTable `json:"tables"`
+}
+
+type backupTable struct {
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+}
+
+// backupTables are all tables, in the order in which they are restored.
+func backupTables() []backupTable {
+	return []backupTable{
+		{"seal_key", []string{"tenant", "num", "wrapped", "created_at", "destroyed_at"}},
+		{"alias", []string{"tenant", "type", "fid", "num"}},
+		{"record", []string{"tenant", "type", "num", "seq", "vid", "deleted", "fid"}},
+		{"version", []string{"tenant", "seq", "type", "num", "vid", "op", "keynum", "audit", "body"}},
+		{"event", []string{"tenant", "id", "type", "num", "vid", "op"}},
+		{"audit", []string{"tenant", "id", "who", "action", "changes", "request", "address"}},
+		{"idx_text", []string{"tenant", "atom", "val", "num", "sub"}},
+		{"idx_ref", []string{"tenant", "target", "atom", "num"}},
+		{"idx_date", []string{"tenant", "atom", "wide", "lo", "hi", "num"}},
+		{"idx_num", []string{"tenant", "atom", "wide", "lo", "hi", "num", "system", "code"}},
+	}
+}
+
+// Backup writes a consistent copy of the caller's tenant to w while others read and write, and returns how many rows it has.
+func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	tenant := access.From(ctx).Tenant
+	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return 0, fmt.Errorf("record: backup: %w", err)
+	}
+	sum := sha256.New()
+	b := &backupWriter{w: bufio.NewWriterSize(io.MultiWriter(z, sum), 1<<16)}
+	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
+		return b.all(ctx, q, backupHead{Created: s.clock().UTC(), Tenant: tenant, Tables: backupTables()})
+	})
+	if err == nil {
+		err = b.w.Flush()
+	}
+	if err == nil {
+		_, err = z.Write(sum.Sum(nil))
+	}
+	if e := z.Close(); err == nil {
+		err = e
+	}
+	return b.rows, err
+}
+
+type backupWriter struct {
+	w    *bufio.Writer
+	rows int64
+	buf  []byte
+}
+
+func (b *backupWriter) all(ctx context.Context, q sqldb.Querier, head backupHead) error {
+	line, err := json.Marshal(head)
+	if err != nil {
+		return fmt.Errorf("record: backup: %w", err)
+	}
+	if _, err := b.w.WriteString(backupMagic + string(line) + "\n"); err != nil {
+		return fmt.Errorf("record: backup: %w", err)
+	}
+	for _, t := range head.Tables {
+		if err := b.table(ctx, q, t, head.Tenant); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backupWriter) table(ctx context.Context, q sqldb.Querier, t backupTable, tenant int32) error {
+	values := make([]any, len(t.Columns))
+	dest := make([]any, len(t.Columns))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		b.rows++
+		b.buf = append(b.buf[:0], 1)
+		for _, v := range values {
+			b.buf = appendValue(b.buf, v)
+		}
+		_, err := b.w.Write(b.buf)
+		return err
+	}, "SELECT "+join(t.Columns)+" FROM "+t.Name+" WHERE tenant = $1", tenant)
+	if err != nil {
+		return err
+	}
+	return b.w.WriteByte(0)
+}
+
+func join(columns []string) string {
+	var b []byte
+	for i, c := range columns {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(b, c...)
+	}
+	return string(b)
+}
+
+func appendValue(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case int64:
+		return binary.AppendVarint(append(b, 'i'), v)
+	case int32:
+		return binary.AppendVarint(append(b, 'i'), int64(v))
+	case int16:
+		return binary.AppendVarint(append(b, 'i'), int64(v))
+	case float64:
+		return binary.BigEndian.AppendUint64(append(b, 'f'), math.Float64bits(v))
+	case string:
+		return append(binary.AppendUvarint(append(b, 's'), uint64(len(v))), v...)
+	case []byte:
+		return append(binary.AppendUvarint(append(b, 'b'), uint64(len(v))), v...)
+	}
+	return append(b, 'n')
+}
+
+// errBackup is what a file that is no whole backup gets.
+func errBackup(why string) error {
+	return fault.New(fault.Invalid, "this is no whole backup of nilecare: %s", why)
+}
+
+// Restore fills an empty database from a backup: all of it or, where the file is not whole, nothing. It takes an engine on
+// which no store was opened yet, since a store makes keys. It returns how many rows it wrote.
+func Restore(ctx context.Context, e Engine, r io.Reader) (int64, error) {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+	if err != nil {
+		return 0, errBackup("it cannot be read")
+	}
+	defer z.Close()
+	in := &backupReader{r: bufio.NewReaderSize(z, 1<<16), sum: sha256.New()}
+	head, err := in.head()
+	if err != nil {
+		return 0, err
+	}
+	job := &Job{Solo: true, Run: func(ctx context.Context, tx Tx) (*Rows, error) {
+		if in.used {
+			return nil, errors.New("record: restore: the database asked for a second try: begin anew")
+		}
+		in.used = true
+		if err := in.fill(ctx, tx, head); err != nil {
+			return nil, err
+		}
+		for _, sql := range e.Dialect().AfterRestore {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}}
+	err = e.Commit(ctx, head.Tenant, job)
+	return in.rows, err
+}
+
+type backupReader struct {
+	r    *bufio.Reader
+	sum  hash.Hash
+	rows int64
+	used bool
+}
+
+// take reads n bytes and adds them to the digest.
+func (b *backupReader) take(n uint64) ([]byte, error) {
+	if n > 1<<30 {
+		return nil, errBackup("a value is too long")
+	}
+	var buf bytes.Buffer
+	if _, err := io.CopyN(&buf, b.r, int64(n)); err != nil {
+		return nil, errBackup("it ends early or was changed")
+	}
+	_, _ = b.sum.Write(buf.Bytes())
+	return buf.Bytes(), nil
+}
+
+func (b *backupReader) byte() (byte, error) {
+	c, err := b.r.ReadByte()
+	if err != nil {
+		return 0, errBackup("it ends early or was changed")
+	}
+	_, _ = b.sum.Write([]byte{c})
+	return c, nil
+}
+
+// ReadByte implements io.ByteReader for varints.
+func (b *backupReader) ReadByte() (byte, error) { return b.byte() }
+
+func (b *backupReader) line() (string, error) {
+	var out []byte
+	for len(out) < 1<<20 {
+		c, err := b.byte()
+		if err != nil {
+			return "", err
+		}
+		out = append(out, c)
+		if c == '\n' {
+			return string(out), nil
+		}
+	}
+	return "", errBackup("its head is too long")
+}
+
+func (b *backupReader) head() (backupHead, error) {
+	var head backupHead
+	magic, err := b.line()
+	if err != nil || magic != backupMagic {
+		return head, errBackup("it does not begin as one")
+	}
+	line, err := b.line()
+	if err != nil {
+		return head, err
+	}
+	if err := json.Unmarshal([]byte(line), &head); err != nil {
+		return head, errBackup("its head cannot be read")
+	}
+	want := backupTables()
+	if len(head.Tables) != len(want) {
+		return head, errBackup("it has other tables than this program")
+	}
+	for i, t := range head.Tables {
+		if t.Name != want[i].Name || join(t.Columns) != join(want[i].Columns) {
+			return head, errBackup("its tables are not those of this program")
+		}
+	}
+	return head, nil
+}
+
+func (b *backupReader) fill(ctx context.Context, tx Tx, head backupHead) error {
+	for _, table := range []string{"version", "record", "seal_key"} {
+		var n int64
+		if _, err := sqldb.QueryRow(ctx, tx, []any{&n}, "SELECT count(*) FROM "+table); err != nil {
+			return err
+		}
+		if n > 0 {
+			return fault.New(fault.Conflict, "the database is not empty: restore into a new one")
+		}
+	}
+	for _, t := range head.Tables {
+		if err := b.fillTable(ctx, tx, t); err != nil {
+			return err
+		}
+	}
+	want := b.sum.Sum(nil)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(b.r, got); err != nil || !bytes.Equal(got, want) {
+		return errBackup("its digest does not match: it was changed or cut off")
+	}
+	return nil
+}
+
+// restoreBatch is how many rows are sent to the database at a time.
+const restoreBatch = 1000
+
+func (b *backupReader) fillTable(ctx context.Context, tx Tx, t backupTable) error {
+	sql := insertSQL(t)
+	var rows [][]any
+	for {
+		more, err := b.byte()
+		if err != nil {
+			return err
+		}
+		if more == 1 {
+			row, err := b.row(len(t.Columns))
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+		} else if more != 0 {
+			return errBackup("it was changed")
+		}
+		if len(rows) == restoreBatch || more == 0 {
+			if err := sqldb.ExecMany(ctx, tx, sql, rows); err != nil {
+				return err
+			}
+			b.rows += int64(len(rows))
+			rows = rows[:0]
+		}
+		if more == 0 {
+			return nil
+		}
+	}
+}
+
+func insertSQL(t backupTable) string {
+	b := &sqldb.Builder{}
+	b.SQL("INSERT INTO " + t.Name + " (" + join(t.Columns) + ") ")
+	b.SQL("VALUES (")
+	for i := range t.Columns {
+		if i > 0 {
+			b.SQL(", ")
+		}
+		b.Arg(nil)
+	}
+	return b.SQL(")").String()
+}
+
+func (b *backupReader) row(columns int) ([]any, error) {
+	row := make([]any, columns)
+	for i := range row {
+		v, err := b.value()
+		if err != nil {
+			return nil, err
+		}
+		row[i] = v
+	}
+	return row, nil
+}
+
+func (b *backupReader) value() (any, error) {
+	kind, err := b.byte()
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case 'n':
+		return nil, nil
+	case 'i':
+		return binary.ReadVarint(b)
+	case 'f':
+		bits, err := b.take(8)
+		if err != nil {
+			return nil, err
+		}
+		return math.Float64frombits(binary.BigEndian.Uint64(bits)), nil
+	case 's', 'b':
+		n, err := binary.ReadUvarint(b)
+		if err != nil {
+			return nil, errBackup("it was changed")
+		}
+		text, err := b.take(n)
+		if err != nil {
+			return nil, err
+		}
+		if kind == 's' {
+			return string(text), nil
+		}
+		if text == nil {
+			text = []byte{}
+		}
+		return text, nil
+	}
+	return nil, errBackup("it was changed")
+}
