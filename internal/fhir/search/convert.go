@@ -31,13 +31,9 @@ func converterOf(kind Kind, typ string) converter {
 }
 
 var stringConverters = map[string]converter{
-	"string": putString, "markdown": putString, "code": putString, "uri": putString, "url": putString, "canonical": putString,
-	"id": putString, "oid": putString, "uuid": putString,
-	"HumanName":       putMembers("text", "family", "given", "prefix", "suffix"),
-	"Address":         putMembers("text", "line", "city", "district", "state", "postalCode", "country"),
-	"CodeableConcept": putConceptText,
-	"Coding":          putMembers("display"),
-	"Annotation":      putMembers("text"),
+	"string": putString, "markdown": putString,
+	"HumanName": putMembers("text", "family", "given", "prefix", "suffix"),
+	"Address":   putMembers("text", "line", "city", "district", "state", "postalCode", "country"),
 }
 
 func putString(x *extractor, a *Atom, n *fhir.Node) {
@@ -85,20 +81,8 @@ func putEach(x *extractor, a *Atom, n *fhir.Node) {
 	}
 }
 
-func putConceptText(x *extractor, a *Atom, n *fhir.Node) {
-	if t := n.Get("text"); t != nil {
-		putString(x, a, t)
-	}
-	for c := n.Get("coding").First(); c != nil; c = c.Next() {
-		if t := c.Get("display"); t != nil {
-			putString(x, a, t)
-		}
-	}
-}
-
 var tokenConverters = map[string]converter{
-	"boolean": putCode, "code": putCode, "string": putCode, "uri": putCode, "url": putCode, "canonical": putCode, "id": putCode,
-	"oid": putCode, "uuid": putCode, "integer": putCode, "positiveInt": putCode, "unsignedInt": putCode, "markdown": putCode,
+	"boolean": putCode, "code": putCode, "string": putCode, "uri": putCode, "id": putCode,
 	"Coding":          putCoding,
 	"CodeableConcept": putConcept,
 	"Identifier":      putIdentifier,
@@ -144,7 +128,7 @@ func putTruth(names []string) converter {
 }
 
 var uriConverters = map[string]converter{
-	"uri": putURI, "url": putURI, "oid": putURI, "uuid": putURI, "string": putURI, "canonical": putCanonical,
+	"uri": putURI, "url": putURI, "canonical": putCanonical,
 }
 
 func putURI(x *extractor, a *Atom, n *fhir.Node) {

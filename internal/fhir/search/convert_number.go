@@ -10,12 +10,11 @@ import (
 )
 
 var numberConverters = map[string]converter{
-	"integer": putNumber, "decimal": putNumber, "positiveInt": putNumber, "unsignedInt": putNumber, "Range": putRange,
+	"integer": putNumber, "decimal": putNumber, "Range": putRange,
 }
 
 var quantityConverters = map[string]converter{
-	"Quantity": putQuantity, "Age": putQuantity, "Duration": putQuantity, "Count": putQuantity, "Distance": putQuantity,
-	"SimpleQuantity": putQuantity, "MoneyQuantity": putQuantity, "Money": putMoney, "Range": putRange, "SampledData": putSampled,
+	"Quantity": putQuantity, "Age": putQuantity, "Duration": putQuantity, "Money": putMoney, "Range": putRange, "SampledData": putSampled,
 }
 
 // CurrencySystem is the system of a Money's currency code (R4 search.html#quantity).

@@ -77,18 +77,31 @@ func ParamAtoms(resourceType, code string) ([]AtomRef, *def.SearchParam, bool) {
 var kindsOfTypes = map[string]Kind{"string": String, "token": Token, "uri": URI, "reference": Reference, "date": Date,
 	"number": Number, "quantity": Quantity, "composite": Composed}
 
-// withoutAtoms names the parameters that are answered in another way than by atoms, or not at all.
-var withoutAtoms = map[string]string{
-	"_id":          "the logical id is the record's own",
-	"_lastUpdated": "the version's time is the record's own",
-	"_text":        "answered on opened bodies",
-	"_content":     "answered on opened bodies",
-	"near":         "answered on opened bodies",
-	"_filter":      "not supported",
-	"_query":       "not supported",
-	"_list":        "a chain backwards over List.item",
-	"_has":         "part of the grammar",
-	"_type":        "part of the grammar",
+// withoutAtoms names the parameters that are answered in another way than by atoms, or (false) not at all.
+var withoutAtoms = map[string]bool{
+	"_id":          true, // the record's own
+	"_lastUpdated": true, // the record's own
+	"_text":        true, // on opened bodies
+	"_content":     true, // on opened bodies
+	"near":         true, // on opened bodies
+	"_filter":      false,
+	"_query":       false,
+}
+
+// Supported returns the parameters of a resource type that Parse understands, by code: what a CapabilityStatement may
+// declare. Beside these it takes _list and _has. nil for an unknown type.
+func Supported(resourceType string) []*def.SearchParam {
+	ti := indexOf(resourceType)
+	if ti == nil {
+		return nil
+	}
+	var out []*def.SearchParam
+	for _, sp := range def.SearchParams(resourceType) {
+		if answered, special := withoutAtoms[sp.Code]; answered || !special && ti.params[sp.Code].unread == nil {
+			out = append(out, sp)
+		}
+	}
+	return out
 }
 
 func buildIndex(name string) *typeIndex {

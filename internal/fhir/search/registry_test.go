@@ -26,6 +26,24 @@ func TestEveryParameterHasAtoms(t *testing.T) {
 	t.Logf("%d parameters, %d atoms", params, atoms)
 }
 
+// Of the parameters that R4 gives to every type, these two alone are not answered.
+func TestUnsupportedParametersAreTwo(t *testing.T) {
+	for _, typ := range def.ResourceTypes() {
+		all, supported := def.SearchParams(typ.Name), Supported(typ.Name)
+		if len(all)-len(supported) != 2 {
+			t.Errorf("%s: %d of %d supported", typ.Name, len(supported), len(all))
+		}
+		for _, sp := range supported {
+			if sp.Code == "_filter" || sp.Code == "_query" {
+				t.Errorf("%s supports %s", typ.Name, sp.Code)
+			}
+		}
+	}
+	if Supported("Colour") != nil || AtomsOf("Colour") != nil {
+		t.Error("an unknown type")
+	}
+}
+
 func TestAtomIDsAreUnique(t *testing.T) {
 	seen := map[uint32]string{}
 	for _, typ := range def.ResourceTypes() {

@@ -64,9 +64,9 @@ func readID(p *parser, _ *typeIndex, modifier, value string) (Pred, *issue) {
 		ids = append(ids, unescape(v))
 	}
 	if modifier == "not" {
-		return Not{ids}, p.spend(len(ids))
+		return Not{ids}, p.spend(1)
 	}
-	return ids, p.spend(len(ids))
+	return ids, p.spend(1)
 }
 
 func readLastUpdated(p *parser, _ *typeIndex, modifier, value string) (Pred, *issue) {
@@ -112,7 +112,7 @@ func readList(p *parser, ti *typeIndex, modifier, value string) (Pred, *issue) {
 		}
 		ids = append(ids, id)
 	}
-	return ReverseChain{Type: "List", Atoms: narrowed(lists.params["item"].refs, ti.name), Pred: ids}, p.spend(len(ids))
+	return ReverseChain{Type: "List", Atoms: narrowed(lists.params["item"].refs, ti.name), Pred: ids}, p.spend(1)
 }
 
 // words is _text and _content: every word of the value stands in the narrative, or in any text of the resource.
