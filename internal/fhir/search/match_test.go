@@ -54,7 +54,7 @@ func TestMatch(t *testing.T) {
 	doctor := docOf(t, `{"resourceType":"Practitioner","id":"d","name":[{"family":"House"}]}`)
 	obs := docOf(t, `{"resourceType":"Observation","id":"o","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"85354-9","display":"Blood pressure"}]},
 		"subject":{"reference":"Patient/p"},"effectivePeriod":{"start":"2013-01-10","end":"2013-02-20"},
-		"component":[{"code":{"coding":[{"code":"sys"}]},"valueQuantity":{"value":120.0,"unit":"mmHg"}},{"code":{"coding":[{"code":"dia"}]},"valueQuantity":{"value":80,"unit":"mmHg"}}]}`)
+		"component":[{"code":{"coding":[{"system":"http://s","code":"sys"}]},"valueQuantity":{"value":120.0,"unit":"mmHg"}},{"code":{"coding":[{"code":"dia"}]},"valueQuantity":{"value":80,"unit":"mmHg"}}]}`)
 	place := docOf(t, `{"resourceType":"Location","id":"l","position":{"latitude":30.0444,"longitude":31.2357}}`)
 	list := docOf(t, `{"resourceType":"List","id":"li","entry":[{"item":{"reference":"Patient/p"}}]}`)
 	gene := docOf(t, `{"resourceType":"MolecularSequence","id":"m","referenceSeq":{"chromosome":{"coding":[{"code":"1"}]}},"variant":[{"start":10,"end":20},{"start":30,"end":40}]}`)
@@ -92,6 +92,13 @@ func TestMatch(t *testing.T) {
 		{obs, "component-code-value-quantity", "sys$gt100", true}, {obs, "component-code-value-quantity", "dia$gt100", false},
 		{obs, "component-code-value-quantity", "dia$80||mmHg", true}, {obs, "component-code-value-quantity", "dia$80||kg", false},
 		{obs, "combo-code-value-quantity", "sys$120", true}, {obs, "code-value-quantity", "85354-9$120", false},
+		{patient, "gender", "http://hl7.org/fhir/administrative-gender|", true}, {patient, "gender", "http://other|", false},
+		{patient, "active", "http://other|true", false}, {patient, "active", "http://terminology.hl7.org/CodeSystem/special-values|", true},
+		{patient, "general-practitioner:Practitioner", "d", true}, {patient, "general-practitioner:Organization", "d", false},
+		{patient, "general-practitioner:identifier", "x", false},
+		{obs, "component-code-value-quantity", "http://s|$120", true}, {obs, "component-code-value-quantity", "http://s|$80", false},
+		{obs, "component-code-value-quantity", "http://s|$gt100,dia$80", true}, {obs, "component-code-value-quantity", "http://s|sys$120", true},
+		{obs, "component-code-value-quantity", "http://t|sys$120", false}, {obs, "component-value-quantity", "ne120", true}, {obs, "component-value-quantity", "ap110", true},
 		{place, "near", "30|31|100|km", true}, {place, "near", "30|31|10|km", false}, {place, "near", "29.9773|31.1325|10|[mi_us]", true}, {place, "near", "30|31", true},
 		{gene, "chromosome-variant-coordinate", "1$gt25$lt45", true}, {gene, "chromosome-variant-coordinate", "1$lt15$gt35", false},
 		{gene, "chromosome-variant-coordinate", "2$gt25$lt45", false},
