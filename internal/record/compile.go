@@ -284,6 +284,7 @@ func (c *compiler) union(p search.Or, typ int) error {
 	return nil
 }
 
+// numbers writes a list. A short one is arguments, so that the statement is the same for all records and prepared once.
 func (c *compiler) numbers(nums []int64) {
 	if len(nums) == 0 {
 		c.sql("0")
@@ -292,7 +293,11 @@ func (c *compiler) numbers(nums []int64) {
 		if i > 0 {
 			c.sql(",")
 		}
-		c.b.Int(n)
+		if len(nums) <= 8 {
+			c.b.Arg(n)
+		} else {
+			c.b.Int(n)
+		}
 	}
 }
 
@@ -366,7 +371,7 @@ func (c *compiler) inCompartmentSource(p search.InCompartment, typ int, a string
 	if p.Self && of == typ {
 		c.sql("SELECT ", a, ".num FROM record ", a, " WHERE ", a, ".tenant = ").b.Arg(c.tenant)
 		c.sql(" AND ", a, ".type = ").b.Int(int64(typ))
-		c.sql(" AND ", a, ".num = ").b.Int(num)
+		c.sql(" AND ", a, ".num = ").b.Arg(num)
 		c.sql(" AND ", a, ".deleted = 0")
 		if len(p.Atoms) == 0 {
 			return nil
@@ -384,7 +389,7 @@ func (c *compiler) inCompartmentSource(p search.InCompartment, typ int, a string
 func (c *compiler) compartmentRefs(p search.InCompartment, key int64) {
 	a := c.alias()
 	c.sql("SELECT ", a, ".num FROM idx_ref ", a, " WHERE ", a, ".tenant = ").b.Arg(c.tenant)
-	c.sql(" AND ", a, ".target = ").b.Int(key)
+	c.sql(" AND ", a, ".target = ").b.Arg(key)
 	c.sql(" AND ", a, ".atom IN (")
 	c.atomList(p.Atoms)
 	c.sql(")")
@@ -495,11 +500,11 @@ func (c *compiler) reverseChain(p search.ReverseChain, typ int, x string) error 
 
 // nums writes a SELECT of the distinct numbers of the type that satisfy p, from its best driver.
 func (c *compiler) nums(p search.Pred, typ int) error {
-	return c.matches(drive(conjuncts(p)), typ, "")
+	return c.matches(drive(conjuncts(p)), typ, nil)
 }
 
-// matches writes the SELECT DISTINCT of a driven search; more is a further condition on x.num.
-func (c *compiler) matches(d driven, typ int, more string) error {
+// matches writes the SELECT DISTINCT of a driven search, behind the cursor where there is one.
+func (c *compiler) matches(d driven, typ int, cur *cursor) error {
 	if d.driver == nil {
 		c.sql("SELECT x.num FROM record x WHERE x.tenant = ").b.Arg(c.tenant)
 		c.sql(" AND x.type = ").b.Int(int64(typ))
@@ -511,7 +516,9 @@ func (c *compiler) matches(d driven, typ int, more string) error {
 		}
 		c.sql(") x WHERE 1=1")
 	}
-	c.sql(more)
+	if cur != nil {
+		c.sql(" AND x.num > ").b.Arg(cur.num)
+	}
 	for _, p := range d.rest {
 		c.sql(" AND ")
 		if err := c.cond(p, typ, "x.num"); err != nil {

@@ -121,12 +121,21 @@ func before(h HistoryQuery) int64 {
 // historyRows writes the SELECT of the versions. The first version of most records is found by its seq, which is the record's
 // number; an index of their own has the others.
 func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
-	part := func(where string) {
+	part := func(first bool) {
 		c.sql("SELECT v.* FROM version v WHERE v.tenant = ").b.Arg(c.tenant)
 		if sc.typ != 0 {
 			c.sql(" AND v.type = ").b.Int(int64(sc.typ))
 		}
-		c.sql(where, " AND v.seq < ").b.Arg(below)
+		if sc.num != 0 {
+			c.sql(" AND v.num = ").b.Arg(sc.num)
+		}
+		switch {
+		case sc.num != 0 && first:
+			c.sql(" AND v.seq = ").b.Arg(sc.num)
+		case sc.num != 0:
+			c.sql(" AND v.seq <> v.num")
+		}
+		c.sql(" AND v.seq < ").b.Arg(below)
 		if !h.Since.IsZero() {
 			c.sql(" AND v.seq >= ").b.Arg(seqAt(h.Since.UnixMicro()))
 		}
@@ -137,14 +146,11 @@ func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
 			c.sql(")")
 		}
 	}
-	if sc.num == 0 {
-		part("")
-		return
+	part(true)
+	if sc.num != 0 {
+		c.sql(" UNION ALL ")
+		part(false)
 	}
-	num := strconv.FormatInt(sc.num, 10)
-	part(" AND v.seq = " + num + " AND v.num = " + num)
-	c.sql(" UNION ALL ")
-	part(" AND v.num = " + num + " AND v.seq <> v.num")
 }
 
 func (r *searching) historyTotal(sc historyScope, h HistoryQuery) (int, error) {

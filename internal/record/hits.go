@@ -22,6 +22,9 @@ func (r *searching) hits(plan *searchPlan, cur *cursor, limit int) ([]hit, error
 	if len(plan.sort) == 0 {
 		return r.numberedHits(plan, cur, limit)
 	}
+	if hits, ok, err := r.datedHits(plan, cur, limit); ok || err != nil {
+		return hits, err
+	}
 	return r.sortedHits(plan, cur, limit)
 }
 
@@ -39,13 +42,7 @@ func (r *searching) numberedHits(plan *searchPlan, cur *cursor, limit int) ([]hi
 		}
 		c.sql("SELECT ").b.Int(int64(t.num))
 		c.sql(" AS type, num FROM (")
-		more := ""
-		if cur != nil {
-			b := &sqldb.Builder{}
-			b.SQL(" AND x.num > ").Int(cur.num)
-			more = b.String()
-		}
-		if err := c.matches(drive(conjuncts(t.pred)), t.num, more); err != nil {
+		if err := c.matches(drive(conjuncts(t.pred)), t.num, cur); err != nil {
 			return nil, err
 		}
 		c.sql(" ORDER BY x.num LIMIT ").b.Arg(limit)
@@ -100,7 +97,7 @@ func (c *compiler) keyed(t typePlan, keys []search.SortKey, cur *cursor, limit i
 		c.sql(" AS k", digit(i))
 	}
 	c.sql(" FROM (")
-	if err := c.matches(d, t.num, ""); err != nil {
+	if err := c.matches(d, t.num, nil); err != nil {
 		return err
 	}
 	c.sql(") m")
@@ -162,7 +159,7 @@ func (c *compiler) sortKey(k search.SortKey, t typePlan, i int) {
 	case "idx_date", "idx_num":
 		column := "min(d.lo)"
 		if k.Desc {
-			column = "max(d.hi)"
+			column = "max(d.lo)"
 		}
 		c.sql("(SELECT ", column, " FROM ", table, " d WHERE d.tenant = ").b.Arg(c.tenant)
 		c.sql(" AND d.num = m.num AND d.atom IN (")
@@ -246,7 +243,7 @@ func (c *compiler) behind(keys []search.SortKey, cur *cursor) {
 		c.sql(" AND ")
 		close++
 	}
-	c.sql("num > ").b.Int(cur.num)
+	c.sql("num > ").b.Arg(cur.num)
 	c.sql(strings.Repeat(")", close))
 }
 

@@ -211,6 +211,9 @@ func (k *tenantKeys) blindRows(dst []IdxText, r search.TextRow, num int64) []Idx
 	if !blindStrings()[r.Atom] {
 		return append(dst, IdxText{r.Atom, string(k.blind.Blind(r.Atom, r.Val)), num, r.Sub})
 	}
+	if r.Val == "" { // the mark that the element is there, for :missing
+		return append(dst, IdxText{r.Atom, "", num, 0})
+	}
 	forms := k.blind.Prefixes(r.Atom, r.Val)
 	for i, f := range forms {
 		sub := int64(0)

@@ -193,23 +193,16 @@ func extreme(k search.SortKey, v *search.Values) any {
 		}
 		for _, r := range v.Date {
 			if r.Atom == a.ID {
-				take(pick(k.Desc, r.Hi, r.Lo))
+				take(r.Lo)
 			}
 		}
 		for _, r := range v.Num {
 			if r.Atom == a.ID {
-				take(pick(k.Desc, r.Hi, r.Lo))
+				take(r.Lo)
 			}
 		}
 	}
 	return best
-}
-
-func pick[T int64 | float64](second bool, a, b T) T {
-	if second {
-		return a
-	}
-	return b
 }
 
 func compareHits(keys []search.SortKey, a, b *hit) int {

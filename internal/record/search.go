@@ -246,8 +246,13 @@ func (r *searching) widen(p search.Pred, more bool) (search.Pred, error) {
 		p.Pred, err = r.inner(p.Type, p.Pred)
 		return p, err
 	case search.ReverseChain:
-		p.Pred, err = r.inner(p.Type, p.Pred)
-		return p, err
+		if p.Pred, err = r.inner(p.Type, p.Pred); err != nil {
+			return nil, err
+		}
+		if set, ok, err := r.referred(p); ok || err != nil {
+			return set, err
+		}
+		return p, nil
 	}
 	if r.opening(p) == "" {
 		return p, nil
@@ -308,7 +313,7 @@ func (r *searching) matching(query *search.Query, limit int) ([]int64, error) {
 
 func (r *searching) plainNums(t typePlan, limit int) ([]int64, error) {
 	c := r.compiler()
-	if err := c.matches(drive(conjuncts(t.pred)), t.num, ""); err != nil {
+	if err := c.matches(drive(conjuncts(t.pred)), t.num, nil); err != nil {
 		return nil, err
 	}
 	c.sql(" ORDER BY x.num LIMIT ").b.Arg(limit)
@@ -335,7 +340,7 @@ func (r *searching) count(plan *searchPlan) (int, error) {
 	for _, t := range plan.types {
 		c := r.compiler()
 		c.sql("SELECT count(*) FROM (")
-		if err := c.matches(drive(conjuncts(t.pred)), t.num, ""); err != nil {
+		if err := c.matches(drive(conjuncts(t.pred)), t.num, nil); err != nil {
 			return 0, err
 		}
 		c.sql(") AS all_matches")
