@@ -29,9 +29,12 @@ func (h *Handler) searchCompartment(q *request, a *answer) error {
 	}
 	kept := query.ByType[:0]
 	for _, t := range query.ByType {
-		member, ok := membership(c, t.Type, to.id)
-		if !ok {
-			continue
+		member, err := search.Compartment(to.typ, to.id, t.Type)
+		if fault.Is(err, fault.NotFound) {
+			continue // a type that the client listed, and that never belongs
+		}
+		if err != nil {
+			return err
 		}
 		t.Pred = search.And{member, t.Pred}
 		kept = append(kept, t)
@@ -59,24 +62,4 @@ func withTypes(q *request, c *def.Compartment) (chosen bool) {
 	}
 	q.params = append(q.params, param{Name: "_type", Value: strings.Join(names, ",")})
 	return false
-}
-
-// membership is the condition that a resource of typ is in the compartment of that id; false where none ever is.
-func membership(c *def.Compartment, typ, id string) (search.InCompartment, bool) {
-	in := search.InCompartment{Type: c.Code, ID: id}
-	codes, ok := c.Params[typ]
-	if !ok {
-		return in, false
-	}
-	for _, code := range codes {
-		if code == "{def}" {
-			in.Self = true
-			continue
-		}
-		refs, _, known := search.ParamAtoms(typ, code)
-		if known {
-			in.Atoms = append(in.Atoms, refs...)
-		}
-	}
-	return in, in.Self || len(in.Atoms) > 0
 }

@@ -127,17 +127,18 @@ func appendHistoryEntry(b []byte, base string, v *record.Version, s shape) ([]by
 	return append(b, `}}`...), nil
 }
 
-// historyRequest says by which request a version can be made again: a patch's result is told as the update that it was.
+// historyRequest says by which request a version can be made again. What came to be under an id that the store gave was
+// created by POST; a patch's result is told as the update that it was.
 func historyRequest(v *record.Version) (method string, status int) {
 	switch {
 	case v.Deleted:
 		return http.MethodDelete, http.StatusNoContent
-	case v.Op == record.Create:
+	case v.Op != record.Create:
+		return http.MethodPut, http.StatusOK
+	case v.VID == 1 && v.ID == strconv.FormatInt(v.Num, 10):
 		return http.MethodPost, http.StatusCreated
-	case v.VID == 1:
-		return http.MethodPut, http.StatusCreated
 	}
-	return http.MethodPut, http.StatusOK
+	return http.MethodPut, http.StatusCreated
 }
 
 // cursorParam carries a page's mark in links.

@@ -123,7 +123,7 @@ func (h *Handler) appendType(b []byte, typ string, reverse map[string][]string) 
 		b = append(b, `single`...)
 	}
 	b = append(b, `","referencePolicy":["literal","logical","local"]`...)
-	params := servedParams(typ)
+	params := search.Supported(typ)
 	b = appendStrings(b, "searchInclude", includes(typ, params))
 	b = appendStrings(b, "searchRevInclude", reverse[typ])
 	b = appendSearchParams(b, params)
@@ -169,40 +169,6 @@ func appendSearchParams(b []byte, params []*def.SearchParam) []byte {
 	return b
 }
 
-// servedParams are the parameters of a type that the search grammar takes.
-func servedParams(typ string) []*def.SearchParam {
-	var out []*def.SearchParam
-	for _, p := range def.SearchParams(typ) {
-		if served(typ, p) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// probes are values that are well formed for each type of parameter. A value that is not may be refused; what counts is that the
-// parameter is not refused as such.
-var probes = map[string]string{"number": "1", "date": "2020-01-01", "string": "a", "token": "a", "reference": "a",
-	"composite": "a$a", "quantity": "1", "uri": "urn:a", "special": "a"}
-
-// served asks the grammar itself whether it takes the parameter.
-func served(typ string, p *def.SearchParam) bool {
-	_, err := search.Parse(typ, []param{{Name: p.Code, Value: probes[p.Type]}}, search.Options{})
-	if err == nil {
-		return true
-	}
-	told, ok := err.(*fault.Error)
-	if !ok {
-		return false
-	}
-	for _, issue := range told.Issues {
-		if issue.Code == "not-supported" {
-			return false
-		}
-	}
-	return true
-}
-
 // commonParams are the parameters that every type has: those of a search over several types.
 func commonParams() []*def.SearchParam {
 	counts := map[string]int{}
@@ -216,7 +182,7 @@ func commonParams() []*def.SearchParam {
 	if len(all) == 0 {
 		return nil
 	}
-	for _, p := range servedParams(all[0].Name) {
+	for _, p := range search.Supported(all[0].Name) {
 		if counts[p.URL] == len(all) {
 			out = append(out, p)
 		}
@@ -239,7 +205,7 @@ func includes(typ string, params []*def.SearchParam) []string {
 func reverseIncludes() map[string][]string {
 	out := map[string][]string{}
 	for _, t := range def.ResourceTypes() {
-		for _, p := range servedParams(t.Name) {
+		for _, p := range search.Supported(t.Name) {
 			if p.Type != "reference" {
 				continue
 			}

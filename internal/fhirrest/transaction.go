@@ -78,6 +78,10 @@ func distinct(list []*fhir.Node, results []done) error {
 	return nil
 }
 
+// unnamed is the fullUrl of a single entry that has none. It tells the store that even one change is a transaction, whose
+// conditional references are to be resolved; nothing refers to it.
+const unnamed = "urn:nilecare:unnamed"
+
 // writeAll hands the changes to the store as one set, and notes what became of each.
 func (h *Handler) writeAll(outer *request, list []*fhir.Node, results []done, steps [4][]int) error {
 	changes := make([]record.Change, 0, len(list))
@@ -93,8 +97,11 @@ func (h *Handler) writeAll(outer *request, list []*fhir.Node, results []done, st
 			entry = append(entry, i)
 		}
 	}
-	if len(changes) == 0 {
+	switch {
+	case len(changes) == 0:
 		return nil
+	case len(changes) == 1 && changes[0].FullURL == "":
+		changes[0].FullURL = unnamed
 	}
 	outcomes, err := h.Records.Write(outer.ctx, changes)
 	if err != nil {

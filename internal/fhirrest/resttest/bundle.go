@@ -117,7 +117,7 @@ func testTransaction(t *testing.T, base string) {
 			entry("POST", "Patient", patient(family), ""),
 			entry("POST", "Patient", patient(family), ""),
 			entry("POST", "Patient", `{"resourceType":"Patient","gender":"purple"}`, ""),
-		)).wantIssue(422, "", "Bundle.entry[2].resource.gender")
+		)).wantIssue(400, "", "Bundle.entry[2].resource.gender")
 		if r := c.do("GET", "/Patient?family="+family, "").want(200); len(r.entries()) != 0 {
 			t.Errorf("half of a transaction: %s", r.raw)
 		}
@@ -204,7 +204,7 @@ func testBatch(t *testing.T, base string) {
 	if r.str("type") != "batch-response" {
 		t.Fatalf("type: %s", r.raw)
 	}
-	for i, want := range []string{"200 OK", "201 Created", "422", "404 Not Found", "412 Precondition Failed", "304 Not Modified", "404 Not Found",
+	for i, want := range []string{"200 OK", "201 Created", "400 Bad Request", "404 Not Found", "412 Precondition Failed", "304 Not Modified", "404 Not Found",
 		"200 OK", "400 Bad Request", "200 OK", "200 OK", "400 Bad Request", "204 No Content"} {
 		e := r.entries()[i]
 		status := e.Get("response").Str("status")
