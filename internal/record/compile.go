@@ -477,7 +477,7 @@ func (c *compiler) chainSource(p search.Chain, a string) error {
 	if err := c.nums(p.Pred, typ); err != nil {
 		return err
 	}
-	c.sql(") ", in, " JOIN idx_ref ", a, " ON ", a, ".tenant = ").b.Arg(c.tenant)
+	c.sql(") ", in, c.s.engine.Dialect().Join, "idx_ref ", a, " ON ", a, ".tenant = ").b.Arg(c.tenant)
 	c.sql(" AND ", a, ".target = (", in, ".num << 8) + ").b.Int(int64(typ))
 	c.sql(" AND ", a, ".atom IN (")
 	c.atomList(p.Atoms)

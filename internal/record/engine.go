@@ -35,6 +35,8 @@ type Engine interface {
 type Dialect struct {
 	// Contains is true where the bytes of the first expression contain those of the second.
 	Contains func(haystack, needle string) string
+	// Join joins tables in the order in which they are written, where a planner can be told so.
+	Join string
 	// Probe stands at the end of a subquery that is to stay a look-up a row: planners without statistics make it a join otherwise.
 	Probe string
 	// Ordered turns bytes into a value that has min, max and the same order.

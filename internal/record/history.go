@@ -39,7 +39,7 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 	c.sql("SELECT " + versionColumns + " FROM (SELECT * FROM (")
 	c.historyRows(scope, h, before(h))
 	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(count + 1)
-	c.sql(") v JOIN record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
+	c.sql(") v", c.s.engine.Dialect().Join, "record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
 	c.sql(" ORDER BY v.seq DESC")
 	page := &HistoryPage{Total: -1}
 	hits, err := r.scan(c, 0)

@@ -28,9 +28,15 @@ func (r *searching) hits(plan *searchPlan, cur *cursor, limit int) ([]hit, error
 	return r.sortedHits(plan, cur, limit)
 }
 
-// fetch opens the statement that reads versions of the records m (type, num).
+// fetchHead begins a statement that reads versions.
 const fetchHead = "SELECT " + versionColumns
-const fetchJoin = ") m JOIN record r ON r.type = m.type AND r.num = m.num AND r.tenant = "
+
+// fetchJoin joins the records that m (type, num) names, and their current versions.
+func (c *compiler) fetchJoin(m string) {
+	join := c.s.engine.Dialect().Join
+	c.sql(") ", m, join, "record r ON r.type = ", m, ".type AND r.num = ", m, ".num AND r.tenant = ").b.Arg(c.tenant)
+	c.sql(join, "version v ON v.seq = r.seq WHERE r.deleted = 0")
+}
 
 // numberedHits are hits in the order of record numbers: each type's first ones, merged.
 func (r *searching) numberedHits(plan *searchPlan, cur *cursor, limit int) ([]hit, error) {
@@ -48,8 +54,8 @@ func (r *searching) numberedHits(plan *searchPlan, cur *cursor, limit int) ([]hi
 		c.sql(" ORDER BY x.num LIMIT ").b.Arg(limit)
 		c.sql(") AS ", c.alias())
 	}
-	c.sql(fetchJoin).b.Arg(r.tenant)
-	c.sql(" JOIN version v ON v.seq = r.seq WHERE r.deleted = 0 ORDER BY m.num LIMIT ").b.Arg(limit)
+	c.fetchJoin("m")
+	c.sql(" ORDER BY m.num LIMIT ").b.Arg(limit)
 	return r.scan(c, 0)
 }
 
@@ -72,8 +78,7 @@ func (r *searching) sortedHits(plan *searchPlan, cur *cursor, limit int) ([]hit,
 	c.sql(") AS q")
 	c.order(plan.sort, "")
 	c.sql(" LIMIT ").b.Arg(limit)
-	c.sql(") s JOIN record r ON r.type = s.type AND r.num = s.num AND r.tenant = ").b.Arg(r.tenant)
-	c.sql(" JOIN version v ON v.seq = r.seq WHERE r.deleted = 0")
+	c.fetchJoin("s")
 	c.order(plan.sort, "s.")
 	return r.scan(c, len(plan.sort))
 }

@@ -40,8 +40,7 @@ func (r *searching) datedHits(plan *searchPlan, cur *cursor, limit int) (hits []
 	c.sql(") AS q")
 	c.order(plan.sort, "")
 	c.sql(" LIMIT ").b.Arg(limit)
-	c.sql(fetchJoin).b.Arg(r.tenant)
-	c.sql(" JOIN version v ON v.seq = r.seq WHERE r.deleted = 0")
+	c.fetchJoin("m")
 	c.order(plan.sort, "m.")
 	hits, err = r.scan(c, 1)
 	return hits, len(hits) == limit, err

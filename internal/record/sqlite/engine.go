@@ -79,6 +79,7 @@ func (e *Engine) Migrated() int { return e.ran }
 func (e *Engine) Dialect() record.Dialect {
 	return record.Dialect{
 		Contains: func(haystack, needle string) string { return "instr(" + haystack + ", " + needle + ") > 0" },
+		Join:     " CROSS JOIN ",
 		Ordered:  func(bytes string) string { return bytes },
 	}
 }
