@@ -30,6 +30,8 @@ func OpenPostgres(ctx context.Context, url string) (*Postgres, error) {
 		config.MaxConns = 16
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "nilecare"
+	// Compiling a plan takes longer than any of these queries should.
+	config.ConnConfig.RuntimeParams["jit"] = "off"
 	config.ConnConfig.StatementCacheCapacity = statementsKept
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
