@@ -1,5 +1,7 @@
 package fhirpath
 
+import "github.com/nilecare/nilecare/internal/fault"
+
 // function is one entry of the table of functions: how many arguments, and one of the ways to do it.
 type function struct {
 	min, max int
@@ -155,6 +157,6 @@ var functions = map[string]function{
 // unsupported serves functions that need what this engine does not have.
 func unsupported(name string) func(*machine, frame, Collection, []op, Collection) (Collection, error) {
 	return func(_ *machine, _ frame, _ Collection, _ []op, dst Collection) (Collection, error) {
-		return dst, fail("%s() is not supported", name)
+		return dst, fault.New(fault.Unprocessable, "FHIRPath: %s() is not supported", name).WithCode("not-supported")
 	}
 }

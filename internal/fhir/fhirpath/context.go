@@ -56,6 +56,31 @@ func (m *machine) step(n int) error {
 	return nil
 }
 
+// The limits on what an evaluation may hold; over them the error's kind is fault.TooCostly.
+const (
+	MaxItems = 1_000_000 // in one collection
+	MaxText  = 16 << 20  // bytes of one string
+)
+
+// items refuses a collection that grows over the limit.
+func (m *machine) items(n int) error {
+	if n > MaxItems {
+		return fault.New(fault.TooCostly, "the FHIRPath expression makes a collection of more than %d items", MaxItems)
+	}
+	return nil
+}
+
+// chars charges for making or reading a string of n bytes, and refuses one over the limit.
+func (m *machine) chars(n int) error {
+	if n > MaxText {
+		return fault.New(fault.TooCostly, "the FHIRPath expression makes a string of more than %d bytes", MaxText)
+	}
+	return m.step(n / 64)
+}
+
+// maxKept is the capacity over which a buffer is not kept for the next use.
+const maxKept = 4096
+
 // get returns an empty buffer; put gives it back.
 func (m *machine) get() Collection {
 	if n := len(m.free); n > 0 {
@@ -68,6 +93,9 @@ func (m *machine) get() Collection {
 
 func (m *machine) put(c Collection) {
 	clear(c)
+	if cap(c) > maxKept {
+		return
+	}
 	m.free = append(m.free, c[:0])
 }
 

@@ -390,17 +390,12 @@ func (d Decimal) append(b []byte) []byte {
 		b = append(b, '-')
 		d = d.Abs()
 	}
-	digits := ""
-	if d.big == nil {
-		digits = strconv.FormatInt(d.small, 10)
-	} else {
-		digits = d.big.String()
-	}
+	digits := d.coefficient().String()
 	if d.scale == 0 {
 		return append(b, digits...)
 	}
-	for len(digits) <= int(d.scale) {
-		digits = strings.Repeat("0", int(d.scale)+1-len(digits)) + digits
+	if missing := int(d.scale) + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
 	}
 	cut := len(digits) - int(d.scale)
 	b = append(b, digits[:cut]...)

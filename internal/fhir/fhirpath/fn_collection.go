@@ -107,6 +107,9 @@ func fnSelect(m *machine, f frame, in Collection, args []op, dst Collection) (Co
 		if dst, err = args[0].eval(m, f, f.this, dst); err != nil {
 			return dst, err
 		}
+		if err = m.items(len(dst)); err != nil {
+			return dst, err
+		}
 	}
 	return dst, nil
 }
@@ -119,8 +122,7 @@ func fnRepeat(m *machine, f frame, in Collection, args []op, dst Collection) (Co
 		if err := m.step(1); err != nil {
 			return dst, err
 		}
-		one := [1]Item{queue[at]}
-		f.this, f.index = one[:], at
+		f.this, f.index = queue[at:at+1:at+1], at
 		found, err := args[0].eval(m, f, f.this, m.get())
 		if err != nil {
 			return dst, err
@@ -283,7 +285,11 @@ func fnUnion(m *machine, f frame, in Collection, args []op, dst Collection) (Col
 }
 
 func fnCombine(m *machine, f frame, in Collection, args []op, dst Collection) (Collection, error) {
-	return args[0].eval(m, f, f.this, append(dst, in...))
+	dst, err := args[0].eval(m, f, f.this, append(dst, in...))
+	if err == nil {
+		err = m.items(len(dst))
+	}
+	return dst, err
 }
 
 func fnChildren(m *machine, _ frame, in Collection, _ []op, dst Collection) (Collection, error) {
@@ -307,6 +313,9 @@ func fnDescendants(m *machine, _ frame, in Collection, _ []op, dst Collection) (
 			return dst, err
 		}
 		dst = children(dst[at], dst)
+		if err := m.items(len(dst)); err != nil {
+			return dst, err
+		}
 	}
 	return dst, nil
 }
@@ -394,7 +403,7 @@ func fnType(_ *machine, _ frame, in Collection, _ []op, dst Collection) (Collect
 		case it.value != nil:
 			dst = append(dst, Item{value: typeInfo{"System", it.value.SystemType()}})
 		case it.typ != nil:
-			dst = append(dst, Item{value: typeInfo{"FHIR", it.typ.Name}})
+			dst = append(dst, Item{value: typeInfo{"FHIR", it.TypeName()}})
 		}
 	}
 	return dst, nil

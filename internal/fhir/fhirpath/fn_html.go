@@ -2,6 +2,7 @@ package fhirpath
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"strings"
 )
@@ -35,7 +36,7 @@ func validNarrative(s string) bool {
 	content, rooted := false, false
 	for {
 		t, err := d.RawToken()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return len(open) == 0 && rooted && content
 		}
 		if err != nil {

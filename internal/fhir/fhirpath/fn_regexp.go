@@ -139,7 +139,11 @@ func (o *replaceMatchesOp) eval(m *machine, f frame, in, dst Collection) (Collec
 	if blank {
 		return appendString(m, dst, s)
 	}
-	if err := m.step(1 + len(s)/8 + len(s)*len(by)/64); err != nil {
+	if err := m.step(1 + len(s)/8); err != nil {
+		return dst, err
+	}
+	// The most that a replacement can make: every place replaced, every character of it a group.
+	if err := m.chars(len(s) * (1 + len(by))); err != nil {
 		return dst, err
 	}
 	return appendString(m, dst, re.ReplaceAllString(s, braced(by)))

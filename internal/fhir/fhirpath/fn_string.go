@@ -78,7 +78,7 @@ func stringFunc(name string, change func(string) string) func(*machine, frame, C
 
 // appendString charges for the string's length, so that doubling it again and again ends.
 func appendString(m *machine, dst Collection, s string) (Collection, error) {
-	if err := m.step(len(s) / 64); err != nil {
+	if err := m.chars(len(s)); err != nil {
 		return dst, err
 	}
 	return append(dst, Item{value: String(s)}), nil
@@ -179,7 +179,7 @@ func fnReplace(m *machine, f frame, in Collection, args []op, dst Collection) (C
 		return dst, err
 	}
 	n := strings.Count(s, pattern)
-	if err := m.step((len(s) + n*len(by)) / 64); err != nil {
+	if err := m.chars(len(s) + n*len(by)); err != nil {
 		return dst, err
 	}
 	return appendString(m, dst, strings.ReplaceAll(s, pattern, by))
@@ -221,7 +221,7 @@ func fnJoin(m *machine, f frame, in Collection, args []op, dst Collection) (Coll
 			b.WriteString(sep)
 		}
 		b.WriteString(s)
-		if err := m.step(1 + (len(s)+len(sep))/64); err != nil {
+		if err := m.chars(b.Len()); err != nil {
 			return dst, err
 		}
 	}

@@ -65,14 +65,11 @@ func (i Item) Unfetched() bool {
 // IsZero reports whether the item is none at all.
 func (i Item) IsZero() bool { return i == Item{} }
 
-// TypeName returns the name of the FHIR type ("code", "HumanName", "Patient.contact"), or for System values the name
-// that FHIR has for them ("integer", "dateTime", "Quantity").
+// TypeName returns the name of the FHIR type ("code", "HumanName"; "BackboneElement" where the type has no name of its
+// own), or for System values the name that FHIR has for them ("integer", "dateTime", "Quantity").
 func (i Item) TypeName() string {
 	if i.value == nil {
-		if i.typ == nil {
-			return ""
-		}
-		return i.typ.Name
+		return typeName(i.typ)
 	}
 	switch name := i.value.SystemType(); name {
 	case "Boolean":
@@ -92,6 +89,16 @@ func (i Item) TypeName() string {
 	default:
 		return name
 	}
+}
+
+func typeName(t *def.Type) string {
+	switch {
+	case t == nil:
+		return ""
+	case t.Kind == def.Backbone && t.Base != nil:
+		return t.Base.Name
+	}
+	return t.Name
 }
 
 // isPrimitive reports whether the item is a FHIR primitive element.
@@ -141,7 +148,7 @@ func (i Item) Value() Value {
 
 func primitiveValue(n *fhir.Node, typ string) Value {
 	var v Value
-	ok := true
+	var ok bool
 	switch typ {
 	case "boolean":
 		v, ok = Boolean(n.Text == "true"), n.Kind == fhir.Bool

@@ -137,6 +137,9 @@ func (c *chain) eval(m *machine, f frame, in, dst Collection) (Collection, error
 			return dst, err
 		}
 		cur, own = next, true
+		if err := m.items(len(cur)); err != nil {
+			return dst, err
+		}
 	}
 	dst, err := c.ops[last].eval(m, f, cur, dst)
 	if own {

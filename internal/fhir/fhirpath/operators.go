@@ -145,7 +145,7 @@ func (o *concatOp) eval(m *machine, f frame, _, dst Collection) (Collection, err
 		}
 		out += string(s)
 	}
-	if err := m.step(len(out) / 64); err != nil {
+	if err := m.chars(len(out)); err != nil {
 		return dst, err
 	}
 	return append(dst, Item{value: String(out)}), nil
@@ -240,7 +240,7 @@ func (o *arithmetic) compute(m *machine, x, y Value) (Value, error) {
 		}
 	case String:
 		if b, ok := y.(String); ok && o.name == "+" {
-			return a + b, m.step((len(a) + len(b)) / 64)
+			return a + b, m.chars(len(a) + len(b))
 		}
 	}
 	return nil, fail("%s is not defined for %s and %s", o.name, x.SystemType(), y.SystemType())

@@ -20,7 +20,6 @@ type plan struct {
 	field  *def.Field // nil: the type has no such element, or it is a choice
 	choice bool
 	prefix string // of the choice's JSON names
-	id     bool   // a resource's own id, whose type is id though the definition says string
 }
 
 // maxPlans bounds what one step keeps; descendants() can meet every type.
@@ -61,6 +60,7 @@ func newPlan(t *def.Type, name string) *plan {
 		return p
 	}
 	p.field = f
+	// A resource's own id is of type id, though R4's definition says string.
 	if name == "id" && t.Kind == def.ResourceKind {
 		if id := def.Lookup("id"); id != nil {
 			p.field = &def.Field{Element: f.Element, Type: id}
@@ -134,6 +134,15 @@ func (o *pathOp) followField(m *machine, it Item, f *def.Field, name string, fro
 		}
 	}
 	return o.spread(m, value, comp, f, from, dst)
+}
+
+func companionOf(object *fhir.Node, name string) *fhir.Node {
+	for c := object.First(); c != nil; c = c.Next() {
+		if isCompanion(c.Name, name) {
+			return c
+		}
+	}
+	return nil
 }
 
 func isCompanion(member, name string) bool {
@@ -260,18 +269,14 @@ func children(it Item, dst Collection) Collection {
 	for c := object.First(); c != nil; c = c.Next() {
 		name, value, comp := c.Name, c, (*fhir.Node)(nil)
 		if len(name) > 0 && name[0] == '_' {
-			name = name[1:]
-			if object.Get(name) != nil {
-				continue
-			}
-			value, comp = nil, c
+			name, value, comp = name[1:], nil, c
 		}
 		f, ok := it.typ.Field(name)
-		if !ok {
+		if !ok || comp != nil && object.Get(name) != nil {
 			continue
 		}
 		if comp == nil && f.Type != nil && f.Type.Kind == def.Primitive {
-			comp = object.Get("_" + name)
+			comp = companionOf(object, name)
 		}
 		dst, _ = o.spread(&m, value, comp, f, -1, dst)
 	}

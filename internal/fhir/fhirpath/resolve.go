@@ -25,7 +25,7 @@ func (resolveOp) eval(m *machine, _ frame, in, dst Collection) (Collection, erro
 // resolve returns the item's target, or zero. A literal reference that nobody fetches still tells its type; so does a
 // Reference by identifier that states one.
 func (m *machine) resolve(it *Item) Item {
-	ref, stated := "", ""
+	var ref, stated string
 	switch {
 	case it.value != nil:
 		s, ok := it.value.(String)
@@ -63,7 +63,7 @@ func (m *machine) fetch(ref string) *fhir.Resource {
 		return m.contained(id)
 	}
 	if root := m.root(); root != nil && root.Type() == "Bundle" {
-		if r := bundleEntry(root, ref); r != nil {
+		if r := m.bundleEntry(root, ref); r != nil {
 			return r
 		}
 	}
@@ -99,9 +99,10 @@ func (m *machine) contained(id string) *fhir.Resource {
 }
 
 // bundleEntry finds the entry of that fullUrl, or of that type and id.
-func bundleEntry(bundle *fhir.Resource, ref string) *fhir.Resource {
+func (m *machine) bundleEntry(bundle *fhir.Resource, ref string) *fhir.Resource {
 	typ, id, relative := fhir.SplitReference(ref, "")
 	for e := bundle.Get("entry").First(); e != nil; e = e.Next() {
+		m.steps--
 		r := e.Get("resource")
 		if r == nil {
 			continue

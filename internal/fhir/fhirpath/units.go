@@ -132,9 +132,9 @@ func scaleQuantities(name string, a, b Quantity) (Value, error) {
 		b.Value = b.Value.Mul(a.Value)
 		return bounded(b), nil
 	}
-	u, err1 := ucum.Parse(unitCode(a))
-	w, err2 := ucum.Parse(unitCode(b))
-	if err1 != nil || err2 != nil {
+	u, okU := parseUnit(a)
+	w, okW := parseUnit(b)
+	if !okU || !okW {
 		return nil, nil
 	}
 	combined, ok := u.Mul(w)
@@ -150,9 +150,11 @@ func scaleQuantities(name string, a, b Quantity) (Value, error) {
 	return bounded(q), nil
 }
 
-func unitCode(q Quantity) string {
+func parseUnit(q Quantity) (*ucum.Unit, bool) {
+	code := q.Unit
 	if q.Calendar {
-		return ucumOfCalendar(q.Unit)
+		code = ucumOfCalendar(q.Unit)
 	}
-	return q.Unit
+	u, err := ucum.Parse(code)
+	return u, err == nil
 }

@@ -90,7 +90,7 @@ func readStep(o *fhir.Node) (step, *problem) {
 	if path == nil || path.Kind != fhir.String {
 		return s, malformed("path is missing")
 	}
-	ok := false
+	var ok bool
 	if s.path, ok = parsePointer(path.Text); !ok {
 		return s, malformed("path is no JSON Pointer")
 	}
