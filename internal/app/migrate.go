@@ -11,10 +11,6 @@ func (p *Program) migrate(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if store.migrated == 0 {
-		fmt.Fprintln(p.Out, "the schema is up to date")
-	} else {
-		fmt.Fprintf(p.Out, "%d migrations were run\n", store.migrated)
-	}
+	fmt.Fprintf(p.Out, "%d migrations were run, %d records were indexed anew\n", store.migrated, store.indexed)
 	return store.Close()
 }

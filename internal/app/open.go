@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
-	"github.com/nilecare/nilecare/internal/record/postgres"
 	"github.com/nilecare/nilecare/internal/record/sqlite"
 	"github.com/nilecare/nilecare/internal/seal"
 )
@@ -19,17 +19,44 @@ import (
 // fhirPath is where the FHIR API stands below the base URL.
 const fhirPath = "/fhir/R4"
 
-// opened is the store with its keys and what its opening did.
+// opened is the store and what its opening did.
 type opened struct {
 	*record.Store
-	engine   record.Engine
-	root     seal.Root
-	migrated int
+	migrated, indexed int
 }
 
-// open opens the database that the settings name, with the keys of the data folder; both are made where there are none. A
-// key is never made for a database that stands already: its records would be lost without a word.
+// open opens the database that the settings name, with the keys of the data folder; both are made where there are none. Its
+// schema is brought forward, and an index that was made by the rules of another version is made anew.
 func (p *Program) open(ctx context.Context) (*opened, error) {
+	store, err := p.openAsItIs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.reindex(ctx, store); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+func (p *Program) reindex(ctx context.Context, store *opened) error {
+	old, err := store.NeedsReindex(ctx)
+	if err != nil || !old {
+		return err
+	}
+	fmt.Fprintln(p.Err, "the search index was made by another version: making it anew …")
+	said := time.Now()
+	return store.Reindex(ctx, func(n int) {
+		store.indexed = n
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			fmt.Fprintf(p.Err, "%d records are indexed\n", n)
+		}
+	})
+}
+
+// openAsItIs is open without a look at the index. A root key is never made for a database that stands already: its records
+// would be lost without a word.
+func (p *Program) openAsItIs(ctx context.Context) (*opened, error) {
 	if err := os.MkdirAll(p.cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
@@ -37,42 +64,28 @@ func (p *Program) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := p.openWith(ctx, root)
+	store, err := p.openWith(ctx, root)
 	if err != nil && made {
 		// A key that opened nothing must not stand in the way of the right one.
 		err = errors.Join(err, os.Remove(p.rootKeyFile()))
 	}
-	return o, err
+	return store, err
 }
 
 func (p *Program) openWith(ctx context.Context, root seal.Root) (*opened, error) {
-	o := &opened{root: root}
-	if p.cfg.Database != "" {
-		e, err := postgres.Open(ctx, p.cfg.Database)
-		if err != nil {
-			return nil, err
-		}
-		o.engine, o.migrated = e, e.Migrated()
-	} else {
-		key, err := p.fileKey(root)
-		if err != nil {
-			return nil, err
-		}
-		e, err := sqlite.Open(ctx, sqlite.Options{Dir: p.cfg.Data, Key: key})
-		if err != nil {
-			return nil, err
-		}
-		o.engine, o.migrated = e, e.Migrated()
+	e, err := p.engine(ctx, root)
+	if err != nil {
+		return nil, err
 	}
 	base := ""
 	if p.cfg.BaseURL != "" {
 		base = p.cfg.BaseURL + fhirPath
 	}
-	var err error
-	if o.Store, err = record.New(ctx, o.engine, record.Options{Root: root, Base: base}); err != nil {
-		return nil, errors.Join(err, o.engine.Close())
+	store, err := record.New(ctx, e, record.Options{Root: root, Base: base})
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
-	return o, nil
+	return &opened{Store: store, migrated: e.Migrated()}, nil
 }
 
 // databaseStands reports whether there is an embedded database. Of a server nothing is known before it is asked.
@@ -104,13 +117,16 @@ func (p *Program) rootKey(create bool) (root seal.Root, made bool, err error) {
 	return root, err == nil, err
 }
 
+// fileKeyName is the file of the data folder that holds the sealed key of the database file.
+const fileKeyName = "file.key"
+
 // fileKeyData binds the sealed key of the database file to its purpose.
 const fileKeyData = "nilecare database file"
 
 // fileKey returns the key that seals the whole embedded file, nil where it is not sealed. It lies beside the database,
 // sealed by the root key.
 func (p *Program) fileKey(root seal.Root) ([]byte, error) {
-	path := filepath.Join(p.cfg.Data, "file.key")
+	path := filepath.Join(p.cfg.Data, fileKeyName)
 	sealed, err := os.ReadFile(path)
 	switch {
 	case err == nil:

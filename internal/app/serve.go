@@ -47,6 +47,11 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	debug.FreeOSMemory() // what starting took is not needed to serve
+	stopControl, err := s.startControl(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopControl()
 	s.ready.Store(true)
 	p.welcome(listener.Addr().String(), time.Since(started))
 	return errors.Join(s.run(ctx, listener, handler), flushWithin(flush, 5*time.Second))
@@ -87,6 +92,33 @@ func (s *server) run(ctx context.Context, listener net.Listener, handler http.Ha
 	}
 	s.log.Info("stopped")
 	return err
+}
+
+// startControl lets commands of this machine reach the embedded database through the server. The function that it returns ends
+// that, and waits for an operation that runs.
+func (s *server) startControl(ctx context.Context) (stop func(), err error) {
+	if s.program.cfg.Database != "" {
+		return func() {}, nil // every process reaches the database itself
+	}
+	l, err := listenControl(ctx, s.program.cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	srv := &http.Server{Handler: s.control(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("control socket", "error", err.Error())
+		}
+	}()
+	return func() {
+		// An operation ends with ctx; its answer still says so.
+		if err := srv.Shutdown(context.WithoutCancel(ctx)); err != nil {
+			s.log.Error("control socket", "error", err.Error())
+		}
+		<-done
+	}, nil
 }
 
 func flushWithin(flush func(context.Context) error, limit time.Duration) error {

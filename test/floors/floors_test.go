@@ -22,7 +22,7 @@ const module = "github.com/nilecare/nilecare"
 var rooms = map[string]int{
 	"cmd/nilecare":        70,
 	"bench":               60,
-	"test":                60,
+	"test":                65,
 	"internal/app":        60,
 	"internal/app/config": 55, "internal/app/source": 55, "internal/app/importer": 58,
 	"internal/module":        50,
@@ -32,7 +32,7 @@ var rooms = map[string]int{
 	"internal/record":            30,
 	"internal/event":             20,
 	"internal/web":               20,
-	"internal/hospital":          20,
+	"internal/hospital":          12,
 	"internal/access":            10,
 	"internal/seal":              10,
 	"internal/sqldb":             10,

@@ -160,7 +160,7 @@ func (w *worker) group(ctx context.Context, items []item, wishes []wish) error {
 		return w.im.settle(items, nil)
 	}
 	if len(items) == 1 {
-		return w.refuseUnit(items[0], Refusal{Entry: wishes[0].url, Status: r.status, Reason: r.reason})
+		return w.refuseUnit(items[0], wishes[0].refusal(r, 0))
 	}
 	r, text, err := w.post(ctx, bundle("batch", wishes))
 	if err != nil {
@@ -180,10 +180,20 @@ func (w *worker) group(ctx context.Context, items []item, wishes []wish) error {
 			continue
 		}
 		others = append(others, items[i])
-		w.im.refuse(Refusal{Source: items[i].Source, Line: items[i].Line, Entry: wishes[i].url, Status: a.status, Reason: a.reason})
+		no := wishes[i].refusal(a, i)
+		no.Source, no.Line = items[i].Source, items[i].Line
+		w.im.refuse(no)
 	}
 	w.im.resources.Add(int64(len(written)))
 	return w.im.settle(written, others)
+}
+
+// refusal says what became of a single resource that was sent as the i-th entry of a Bundle, which its file knows nothing of.
+func (wi wish) refusal(r reply, i int) Refusal {
+	typ, _, _ := strings.Cut(wi.url, "/")
+	entry := fmt.Sprintf("Bundle.entry[%d]", i)
+	reason := strings.ReplaceAll(r.reason, entry+".resource", typ)
+	return Refusal{Entry: wi.url, Status: r.status, Reason: strings.TrimPrefix(reason, entry+": ")}
 }
 
 // each reads what was said of every entry of a batch.
