@@ -3,13 +3,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 
-import KitClient from "fhir-kit-client";
-import * as kit from "fhir-kit-client";
+import { Client as KitClient } from "fhir-kit-client";
 import fhirclient from "fhirclient";
 
 const base = process.env.NILECARE_TEST_BASE;
 assert.ok(base, "NILECARE_TEST_BASE is not set");
-const Kit = kit.Client ?? KitClient.Client ?? KitClient;
 
 // A family name that no other test uses, of letters alone.
 const family = () => "Q" + randomUUID().replace(/[^a-f]/g, "") + Date.now().toString(36).replace(/[0-9]/g, "x");
@@ -18,7 +16,7 @@ const patient = (name, given) => ({ resourceType: "Patient", name: [{ family: na
 // What both clients are asked to do, in words of the test's own.
 const clients = {
   "fhir-kit-client": () => {
-    const c = new Kit({ baseUrl: base });
+    const c = new KitClient({ baseUrl: base });
     return {
       create: (r) => c.create({ resourceType: r.resourceType, body: r }),
       read: (type, id) => c.read({ resourceType: type, id }),
