@@ -103,9 +103,12 @@ func (c *clinic) search(w http.ResponseWriter, typ string, req *http.Request) {
 	bundle := fhir.NewResource("Bundle")
 	entries := fhir.NewArray()
 	for _, key := range c.keys {
+		if entries.Len() == 50 {
+			break
+		}
 		r := c.all[key]
 		if r.Type() != typ || q.Get("patient") != "" && r.Get("subject").Str("reference") != q.Get("patient") ||
-			q.Get("family") != "" && !bytes.Contains(r.AppendJSON(nil), []byte(`"family":"`+q.Get("family")+`"`)) ||
+			q.Get("family") != "" && !bears(r, q.Get("family")) ||
 			q.Get("code") != "" && !strings.HasSuffix(q.Get("code"), "|"+r.Path("code", "coding", "code").Text) || q.Get("date") != "" && r.Str("effectiveDateTime") < q.Get("date")[2:] {
 			continue
 		}
@@ -115,6 +118,15 @@ func (c *clinic) search(w http.ResponseWriter, typ string, req *http.Request) {
 		bundle.Set("entry", entries)
 	}
 	w.Write(bundle.AppendJSON(nil))
+}
+
+func bears(r *fhir.Resource, family string) bool {
+	for n := r.Get("name").First(); n != nil; n = n.Next() {
+		if n.Str("family") == family {
+			return true
+		}
+	}
+	return false
 }
 
 func newClinic(t *testing.T) *httptest.Server {
@@ -130,7 +142,7 @@ func TestEveryWorkloadIsAnswered(t *testing.T) {
 	s := newClinic(t)
 	out := filepath.Join(t.TempDir(), "out.json")
 	err := run(context.Background(), options{server: s.URL + "/fhir", clients: "1,3", workloads: strings.Join(names(), ","), out: out, seed: 5, load: 3, conditional: true, verify: true,
-		plan: meter.Plan{Duration: 60 * time.Millisecond, Warmup: time.Millisecond}})
+		plan: meter.Plan{Duration: 100 * time.Millisecond, Warmup: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
