@@ -7,12 +7,17 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/web"
 )
+
+// maxAnswer is how many bytes the entries of one batch may answer together: a small batch of searches could ask for all the
+// memory that there is.
+const maxAnswer = 256 << 20
 
 // lanes is how many entries of a batch run at once: the store gathers writers into common commits.
 const lanes = 8
@@ -39,8 +44,9 @@ func (h *Handler) batch(outer *request, a *answer, list []*fhir.Node) error {
 			steps[s] = append(steps[s], i)
 		}
 	}
+	var spent atomic.Int64
 	for _, members := range steps {
-		h.runStep(members, results)
+		h.runStep(members, results, &spent)
 	}
 	h.logFailures(outer, results)
 	return writeResponses(a, "batch-response", results)
@@ -88,9 +94,9 @@ func step(method string) int {
 }
 
 // runStep runs entries side by side, each resource in its own lane.
-func (h *Handler) runStep(members []int, results []done) {
+func (h *Handler) runStep(members []int, results []done, spent *atomic.Int64) {
 	if len(members) == 1 {
-		h.runEntry(&results[members[0]])
+		h.runEntry(&results[members[0]], spent)
 		return
 	}
 	var queues [lanes][]int
@@ -109,7 +115,7 @@ func (h *Handler) runStep(members []int, results []done) {
 		}
 		wg.Go(func() {
 			for _, i := range queue {
-				h.runEntry(&results[i])
+				h.runEntry(&results[i], spent)
 			}
 		})
 	}
@@ -122,7 +128,7 @@ func nestedBundle() error {
 
 // runEntry is ServeHTTP for an entry. A panic of one entry is its failure alone, and its stack goes with the error to
 // the log of the request.
-func (h *Handler) runEntry(d *done) {
+func (h *Handler) runEntry(d *done, spent *atomic.Int64) {
 	defer func() {
 		if v := recover(); v != nil {
 			d.err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -140,7 +146,12 @@ func (h *Handler) runEntry(d *done) {
 		d.err = err
 		return
 	}
+	if step(d.q.method) == 3 && spent.Load() > maxAnswer {
+		d.err = fault.New(fault.TooCostly, "the answers of this Bundle are larger than %d bytes together", maxAnswer)
+		return
+	}
 	d.err = at.serve(h, d.q, &d.a)
+	spent.Add(int64(len(d.a.body)))
 }
 
 // appendResponse appends the rest of an entry, whose brace is open: fullUrl and resource where there are, and the response.

@@ -38,6 +38,9 @@ func (h *Handler) bundleEntries(b *fhir.Resource) ([]*fhir.Node, error) {
 	if t := b.Type(); t != "Bundle" {
 		return nil, fault.At(fault.Invalid, "resourceType", "a Bundle is posted here, not a %.64q", t).WithCode("structure")
 	}
+	if err := knownMembers(b.Node, "Bundle", "Bundle."); err != nil {
+		return nil, err
+	}
 	list := b.Get("entry")
 	if list == nil {
 		return nil, nil
@@ -68,6 +71,9 @@ func readEntry(q *request, n *fhir.Node) error {
 	r := n.Get("request")
 	if r == nil || r.Kind != fhir.Object {
 		return fault.At(fault.Invalid, "request", "the entry needs a request").WithCode("required")
+	}
+	if err := knownRequest(n, r); err != nil {
+		return err
 	}
 	switch q.method = r.Str("method"); q.method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:

@@ -1,6 +1,7 @@
 package fhirrest
 
 import (
+	"fmt"
 	"hash/fnv"
 	"net/http"
 	"strconv"
@@ -75,7 +76,10 @@ func (h *Handler) buildCapability() *capability {
 	b = append(b, `},"implementation":{"description":"nilecare","url":`...)
 	c := &capability{head: b}
 	b = append([]byte(nil), `},"fhirVersion":"4.0.1","format":["application/fhir+json","json"],`+
-		`"patchFormat":["application/json-patch+json","application/fhir+json"],"rest":[{"mode":"server","resource":[`...)
+		`"patchFormat":["application/json-patch+json","application/fhir+json"],"rest":[{"mode":"server","documentation":`...)
+	b = fhir.AppendQuoted(b, fmt.Sprintf("A batch or transaction holds at most %d entries, a page at most %d resources. "+
+		"An unknown search parameter is refused, unless the client prefers handling=lenient.", h.MaxEntries, h.MaxCount))
+	b = append(b, `,"resource":[`...)
 	reverse := reverseIncludes()
 	for i, t := range def.ResourceTypes() {
 		if i > 0 {

@@ -3,6 +3,7 @@ package fhirrest
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
@@ -34,9 +35,11 @@ func (h *Handler) transaction(outer *request, a *answer, list []*fhir.Node) erro
 	if err := h.writeAll(outer, list, results, steps); err != nil {
 		return err
 	}
+	var spent atomic.Int64
 	for _, i := range steps[3] {
-		h.runEntry(&results[i])
+		h.runEntry(&results[i], &spent)
 	}
+	h.logFailures(outer, results)
 	return writeResponses(a, "transaction-response", results)
 }
 

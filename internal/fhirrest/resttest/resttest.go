@@ -59,6 +59,7 @@ func Run(t *testing.T, newServer func(t *testing.T) (baseURL string)) {
 		{"operation", testOperations},
 		{"metadata", testMetadata},
 		{"negotiation", testNegotiation},
+		{"concurrency", testConcurrency},
 		{"malformed", testMalformed},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, base) })
