@@ -28,6 +28,9 @@ type Context struct {
 	Resolve func(reference string) *fhir.Resource
 	// Trace receives what trace() is called on. Nil: nobody.
 	Trace func(name string, items Collection)
+	// AsFilters lets the function as() filter a collection of several items, as the operator does, where else it is an
+	// error. R4's own invariants (dom-3) are written for it.
+	AsFilters bool
 	// MaxSteps bounds the evaluation. Zero: DefaultMaxSteps. Over it the error's kind is fault.TooCostly.
 	MaxSteps int
 }

@@ -9,7 +9,8 @@
 // Where the specification leaves room, or R4's own search parameters need it:
 //
 //   - the operator `as` filters a collection of several items, as R4's search parameters use it
-//     ("(ActivityDefinition.useContext.value as CodeableConcept)"); the function as() demands at most one;
+//     ("(ActivityDefinition.useContext.value as CodeableConcept)"); the function as() demands at most one unless
+//     [Context].AsFilters;
 //   - as and ofType() match a primitive's own type only (a code is not as(string)), for other types also those derived;
 //   - a choice element is reached by its FHIRPath name alone ("value", not "valueQuantity"); [Check] reports the other;
 //   - a date or time with an offset and one without are compared only where no offset could change the answer;

@@ -89,25 +89,25 @@ type ofType struct {
 
 func (o *ofType) eval(m *machine, f frame, in, dst Collection) (Collection, error) {
 	if o.operand == nil {
-		return o.filter(in, dst)
+		if o.single && len(in) > 1 && !m.ctx.AsFilters {
+			return dst, fail("as(): several items where one was expected")
+		}
+		return o.filter(in, dst), nil
 	}
 	buf, err := o.operand.eval(m, f, in, m.get())
 	if err != nil {
 		return dst, err
 	}
-	dst, err = o.filter(buf, dst)
+	dst = o.filter(buf, dst)
 	m.put(buf)
-	return dst, err
+	return dst, nil
 }
 
-func (o *ofType) filter(in, dst Collection) (Collection, error) {
-	if o.single && len(in) > 1 {
-		return dst, fail("as(): several items where one was expected")
-	}
+func (o *ofType) filter(in, dst Collection) Collection {
 	for i := range in {
 		if o.test.has(&in[i]) {
 			dst = append(dst, in[i])
 		}
 	}
-	return dst, nil
+	return dst
 }
