@@ -151,7 +151,8 @@ Try, in another terminal:
 
 // tryThese are questions that the synthetic hospital has an answer to.
 var tryThese = [...]string{
-	"/Patient?_count=3&_pretty=true",
-	"/Observation?code=http://loinc.org|4548-4&value-quantity=gt9&_include=Observation:patient&_pretty=true",
-	"/Patient?_has:Condition:patient:code:text=diabetes&_summary=count",
+	"/Patient?name=ahmed&_elements=name,birthDate&_pretty=true",
+	"/Patient?_has:Condition:patient:code=http://hl7.org/fhir/sid/icd-10|E11.9&_summary=count",
+	"/Observation?code=http://loinc.org|4548-4&value-quantity=gt8&_include=Observation:patient&_pretty=true",
+	"/Appointment?status=booked&_sort=date&_count=3&_pretty=true",
 }
