@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -141,7 +142,7 @@ func newClinic(t *testing.T) *httptest.Server {
 func TestEveryWorkloadIsAnswered(t *testing.T) {
 	s := newClinic(t)
 	out := filepath.Join(t.TempDir(), "out.json")
-	err := run(context.Background(), options{server: s.URL + "/fhir", clients: "1,3", workloads: strings.Join(names(), ","), out: out, seed: 5, load: 3, conditional: true, verify: true,
+	err := run(context.Background(), options{server: s.URL + "/fhir", clients: "1,3", workloads: strings.Join(names(), ","), out: out, seed: 5, load: 3, conditional: true, verify: true, pid: os.Getpid(),
 		plan: meter.Plan{Duration: 100 * time.Millisecond, Warmup: time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestEveryWorkloadIsAnswered(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Ops == 0 || r.Errors > 0 || r.P99 < r.P50 || r.Units < r.Ops {
+		if r.Ops == 0 || r.Errors > 0 || r.P99 < r.P50 || r.CPU < 0 || r.Units < r.Ops {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -185,6 +186,23 @@ func TestNamedLeavesNoCondition(t *testing.T) {
 		if bytes.Contains(text, []byte("?identifier=")) && bytes.Contains(text, []byte(`"Patient"`)) {
 			t.Fatal("a conditional reference is left")
 		}
+	}
+}
+
+func TestProcessTime(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no /proc")
+	}
+	for began := time.Now(); processTime(os.Getpid()) == 0; {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("this process used no time in five busy seconds")
+		}
+	}
+	if got, own := processTime(os.Getpid()), cpuTime(); got > own+time.Second || own > got+time.Second {
+		t.Fatalf("%v by /proc, %v by the system", got, own)
+	}
+	if processTime(0) != 0 || processTime(1<<30) != 0 {
+		t.Fatal("a process that is not there used time")
 	}
 }
 

@@ -24,7 +24,7 @@ type options struct {
 	server, clients, workloads, out, header string
 	plan                                    meter.Plan
 	seed                                    int64
-	load                                    int
+	load, pid                               int
 	conditional, verify, allowRemote        bool
 }
 
@@ -39,6 +39,7 @@ func main() {
 	flag.DurationVar(&o.plan.Warmup, "warmup", time.Second, "how long each runs before it counts")
 	flag.Int64Var(&o.seed, "seed", time.Now().Unix(), "of the synthetic patients that are written")
 	flag.IntVar(&o.load, "load", 100, "synthetic patients to send first where the server has fewer")
+	flag.IntVar(&o.pid, "pid", 0, "the server's process on this machine, to tell its processor time (Linux)")
 	flag.BoolVar(&o.conditional, "conditional", true, "Bundles refer to staff and places by conditional references; false: by name alone, for servers without them")
 	flag.BoolVar(&o.verify, "verify", false, "look into every answer; this costs time")
 	flag.BoolVar(&o.allowRemote, "allow-remote", false, "let the server be on another machine")
@@ -88,17 +89,51 @@ func measure(ctx context.Context, t *target, d *data, o options) ([]meter.Result
 			if !slices.Contains(strings.Split(o.workloads, ","), w.name) {
 				continue
 			}
-			cpu := cpuTime()
+			own, server := cpuTime(), processTime(o.pid)
 			r, err := meter.Run(ctx, w.name, o.plan, func(client int) (meter.Op, func(), error) { return w.client(t, d, client, n, o.verify) })
 			if err != nil {
 				return results, err
 			}
 			slog.Info(w.name, "clients", n, "per second", int(r.PerSecond), "p50 ms", r.P50/1000, "errors", r.Errors,
-				"driver's CPU µs an operation", int((cpuTime()-cpu).Microseconds())/max(1, r.Ops))
+				"driver's CPU µs an operation", int(perOperation(cpuTime()-own, r, o.plan)))
+			r.CPU = perOperation(processTime(o.pid)-server, r, o.plan)
 			results = append(results, r)
 		}
 	}
 	return results, nil
+}
+
+// perOperation shares the processor time of warmup and measurement among the operations of both, of which only the measurement's are counted.
+func perOperation(cpu time.Duration, r meter.Result, plan meter.Plan) float64 {
+	if r.Ops == 0 {
+		return 0
+	}
+	counted := float64(plan.Duration) / float64(plan.Duration+plan.Warmup)
+	return float64(cpu.Nanoseconds()) / 1000 * counted / float64(r.Ops)
+}
+
+// processTime is the processor time that the process has used, from /proc; 0 where the system does not tell.
+func processTime(pid int) time.Duration {
+	if pid == 0 {
+		return 0
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The second field is the program's name in parentheses, with any characters; user and system time are the 12th and 13th behind it.
+	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err1 != nil || err2 != nil {
+		return 0
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
+	return time.Duration(user+system) * tick
 }
 
 // cpuTime is the processor time that this process has used.

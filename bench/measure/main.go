@@ -188,7 +188,7 @@ func serveAndLoad(ctx context.Context, o options, tools toolbox, s *server, st *
 	case <-ctx.Done():
 	}
 	st.IdleKB, _ = s.memory()
-	results, err := tools.load(ctx, o, s.base())
+	results, err := tools.load(ctx, o, s)
 	if err != nil {
 		return err
 	}

@@ -121,10 +121,25 @@ func stageTable(b *strings.Builder, s stage, raw []meter.Result) {
 		}
 		b.WriteString("\n")
 	}
+	cpuTable(b, s.Results, clients)
 	for _, r := range s.Results {
 		if r.FirstError != "" {
 			fmt.Fprintf(b, "\n%s at %s, first error: `%s`\n", r.Name, plural(r.Clients), strings.ReplaceAll(r.FirstError, "\n", " "))
 		}
+	}
+}
+
+// cpuTable tells whether the processor or the disk is what an operation waits for.
+func cpuTable(b *strings.Builder, results []meter.Result, clients []int) {
+	b.WriteString("\nThe server's processor time, µs an operation (import: a Bundle):\n\n")
+	header(b, "", clients)
+	for _, name := range namesOf(results) {
+		fmt.Fprintf(b, "| %s |", name)
+		for _, c := range clients {
+			r, _ := find(results, name, c)
+			fmt.Fprintf(b, " %s |", thousands(r.CPU))
+		}
+		b.WriteString("\n")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/nilecare/nilecare/bench/meter"
@@ -38,8 +39,8 @@ func (t toolbox) raw(ctx context.Context, o options) ([]meter.Result, error) {
 	return t.run(ctx, o, "raw", args...)
 }
 
-func (t toolbox) load(ctx context.Context, o options, base string) ([]meter.Result, error) {
-	args := []string{"-server", base}
+func (t toolbox) load(ctx context.Context, o options, s *server) ([]meter.Result, error) {
+	args := []string{"-server", s.base(), "-pid", strconv.Itoa(s.process.Process.Pid)}
 	if o.workloads != "" {
 		args = append(args, "-workloads", o.workloads)
 	}
