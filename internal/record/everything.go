@@ -38,11 +38,12 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 	query.Includes = []search.Include{{Source: "*", Param: "*"}}
 	tenant := access.From(ctx).Tenant
 	var page *Page
-	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
-		r, err := s.searching(ctx, q, tenant)
-		if err != nil {
-			return err
-		}
+	keys, err := s.forTenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
+		r := &searching{s, ctx, q, tenant, keys}
 		page, err = r.everything(query, compartment)
 		return err
 	})

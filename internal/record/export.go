@@ -15,6 +15,9 @@ func (s *Store) Export(ctx context.Context, types []string, f func(*Version) err
 	if err != nil {
 		return err
 	}
+	if _, err := s.forTenant(ctx, tenant); err != nil {
+		return err
+	}
 	return s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
 		for _, typ := range nums {
 			if err := s.exportType(ctx, q, tenant, typ, f); err != nil {
@@ -59,7 +62,7 @@ func (s *Store) exportType(ctx context.Context, q sqldb.Querier, tenant int32, t
 			return err
 		}
 		for i := range batch {
-			v, err := s.open(ctx, tenant, &batch[i])
+			v, err := s.open(ctx, q, tenant, &batch[i])
 			if erased(err) {
 				continue
 			}

@@ -19,11 +19,12 @@ func (s *Store) History(ctx context.Context, h HistoryQuery) (*HistoryPage, erro
 	}
 	count = min(count, MaxCount)
 	var page *HistoryPage
-	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
-		r, err := s.searching(ctx, q, tenant)
-		if err != nil {
-			return err
-		}
+	keys, err := s.forTenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
+		r := &searching{s, ctx, q, tenant, keys}
 		page, err = r.history(h, count)
 		return err
 	})
@@ -53,7 +54,7 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 		page.Total = len(hits)
 	}
 	for i := range hits {
-		v, err := r.s.open(r.ctx, r.tenant, &hits[i].sealed)
+		v, err := r.s.open(r.ctx, r.q, r.tenant, &hits[i].sealed)
 		if fault.Is(err, fault.Gone) { // erased: nothing of it may be told
 			continue
 		}

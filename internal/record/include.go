@@ -158,7 +158,7 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 		if v == nil || v.deleted() {
 			continue
 		}
-		opened, err := in.s.open(in.ctx, in.tenant, v)
+		opened, err := in.s.open(in.ctx, in.q, in.tenant, v)
 		if fault.Is(err, fault.Gone) {
 			continue
 		}

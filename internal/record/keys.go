@@ -144,7 +144,7 @@ func (s *Store) patientKey(ctx context.Context, q sqldb.Querier, tenant int32, n
 }
 
 // readingKey is patientKey for reading what is committed: a key that is not there is a defect, one that is stays in the cache.
-func (s *Store) readingKey(ctx context.Context, tenant int32, num int64) (*seal.Key, error) {
+func (s *Store) readingKey(ctx context.Context, q sqldb.Querier, tenant int32, num int64) (*seal.Key, error) {
 	k, err := s.forTenant(ctx, tenant)
 	if err != nil {
 		return nil, err
@@ -156,10 +156,15 @@ func (s *Store) readingKey(ctx context.Context, tenant int32, num int64) (*seal.
 		return key, nil
 	}
 	var key *seal.Key
-	err = s.engine.Read(ctx, tenant, func(q sqldb.Querier) error {
+	read := func(q sqldb.Querier) (err error) {
 		key, err = s.patientKey(ctx, q, tenant, num)
 		return err
-	})
+	}
+	if q != nil {
+		err = read(q)
+	} else {
+		err = s.engine.Read(ctx, tenant, read)
+	}
 	if err == nil && key == nil {
 		err = fmt.Errorf("record: key %d of tenant %d is missing", num, tenant)
 	}

@@ -105,7 +105,7 @@ func (r *searching) satisfying(plan *searchPlan, v *sealedVersion) (*search.Doc,
 
 // doc opens a version for predicates; nil where it cannot be had any more.
 func (r *searching) doc(v *sealedVersion) (*search.Doc, error) {
-	version, err := r.s.open(r.ctx, r.tenant, v)
+	version, err := r.s.open(r.ctx, r.q, r.tenant, v)
 	if fault.Is(err, fault.Gone) {
 		return nil, nil
 	}

@@ -48,8 +48,9 @@ func (v *sealedVersion) stored(codec *pack.Codec, key *seal.Key, tenant int32) (
 	return codec.Unpack(nil, packed, MaxBody)
 }
 
-// open returns the version with its body readable. Gone where its patient was erased.
-func (s *Store) open(ctx context.Context, tenant int32, v *sealedVersion) (*Version, error) {
+// open returns the version with its body readable. Gone where its patient was erased. q reads a key that is not in memory; nil where
+// the caller holds no connection: one that holds one must not wait for another.
+func (s *Store) open(ctx context.Context, q sqldb.Querier, tenant int32, v *sealedVersion) (*Version, error) {
 	out := &Version{
 		Num: v.num, Seq: v.seq, Type: def.ByNum(v.typ).Name, ID: fhirID(v.num, v.fid), VID: v.vid,
 		Updated: ident.Time(v.seq), Deleted: v.deleted(), Op: Op(v.op),
@@ -57,7 +58,7 @@ func (s *Store) open(ctx context.Context, tenant int32, v *sealedVersion) (*Vers
 	if out.Deleted {
 		return out, nil
 	}
-	key, err := s.readingKey(ctx, tenant, v.keynum)
+	key, err := s.readingKey(ctx, q, tenant, v.keynum)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (s *Store) Current(ctx context.Context, typ, id string) (*Version, error) {
 	if v == nil || fhirID(v.num, v.fid) != id {
 		return nil, notFound(typ)
 	}
-	return s.open(ctx, tenant, v)
+	return s.open(ctx, nil, tenant, v)
 }
 
 const selectVersion = "SELECT " + versionColumns + " FROM record r JOIN version v ON v.num = r.num AND v.type = r.type" +
@@ -165,7 +166,7 @@ func (s *Store) ReadVersion(ctx context.Context, typ, id string, vid int64) (*Ve
 	if v.deleted() {
 		return nil, fault.New(fault.Gone, "version %d is the deletion of this %s", vid, typ)
 	}
-	return s.open(ctx, tenant, &v)
+	return s.open(ctx, nil, tenant, &v)
 }
 
 var zeroTime time.Time

@@ -43,11 +43,12 @@ func (r *searching) compiler() *compiler {
 func (s *Store) Search(ctx context.Context, query *search.Query) (*Page, error) {
 	tenant := access.From(ctx).Tenant
 	var page *Page
-	err := s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
-		r, err := s.searching(ctx, q, tenant)
-		if err != nil {
-			return err
-		}
+	keys, err := s.forTenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
+		r := &searching{s, ctx, q, tenant, keys}
 		page, err = r.page(query)
 		return err
 	})
@@ -112,7 +113,7 @@ func (r *searching) fill(page *Page, plan *searchPlan, query *search.Query, cur 
 		page.Next = r.keys.sealCursor(query, hits[count-1], cur, count)
 	}
 	for _, h := range hits {
-		v, err := r.s.open(r.ctx, r.tenant, &h.sealed)
+		v, err := r.s.open(r.ctx, r.q, r.tenant, &h.sealed)
 		if fault.Is(err, fault.Gone) { // its patient is being erased
 			continue
 		}

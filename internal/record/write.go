@@ -25,6 +25,10 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 		return nil, nil
 	}
 	caller := access.From(ctx)
+	// Now, while no connection is held: making a tenant's keys takes another one.
+	if _, err := s.forTenant(ctx, caller.Tenant); err != nil {
+		return nil, err
+	}
 	var p *plan
 	if err := s.onSnapshot(ctx, caller.Tenant, changes, func(q sqldb.Querier) (err error) {
 		p, err = s.plan(ctx, q, true, caller, changes)
