@@ -60,8 +60,8 @@ func (c checker) visit(n *ast, this shape) (shape, error) {
 		_, err := c.visit(n.args[0], this)
 		return systemShape("Boolean"), err
 	case nAs:
-		_, err := c.visit(n.args[0], this)
-		return specShape(n.spec), err
+		in, err := c.visit(n.args[0], this)
+		return in.narrowed(n.spec), err
 	case nUnary:
 		return c.visit(n.args[0], this)
 	case nBinary:
@@ -70,15 +70,16 @@ func (c checker) visit(n *ast, this shape) (shape, error) {
 	return shape{any: true}, nil
 }
 
-func specShape(s typeSpec) shape {
-	out := shape{}
-	if s.space != "System" {
-		if t := def.Lookup(s.name); t != nil {
+// narrowed returns what as and ofType leave of s.
+func (s shape) narrowed(spec typeSpec) shape {
+	out := shape{unordered: s.unordered}
+	if spec.space != "System" {
+		if t := def.Lookup(spec.name); t != nil {
 			out.types = []*def.Type{t}
 		}
 	}
-	if s.space != "FHIR" && isSystemType(s.name) {
-		out.system = []string{s.name}
+	if spec.space != "FHIR" && isSystemType(spec.name) && (s.any || len(s.system) > 0) {
+		out.system = []string{spec.name}
 	}
 	return out
 }
@@ -174,7 +175,7 @@ func (c checker) function(n *ast, in, this shape) (shape, error) {
 		return systemShape("Boolean"), nil
 	case "as", "ofType":
 		spec, _ := specOf(n.args[0])
-		return specShape(spec), nil
+		return in.narrowed(spec), nil
 	}
 	focus := this
 	switch n.name {
