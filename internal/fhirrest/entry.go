@@ -95,6 +95,9 @@ func readEntry(q *request, n *fhir.Node) error {
 	if err := q.setQuery(query); err != nil {
 		return at(err, "request.url")
 	}
+	if _, err := answerMedia(nil, q.format); err != nil {
+		return at(err, "request.url")
+	}
 	q.ifMatch, q.ifNoneMatch = r.Str("ifMatch"), r.Str("ifNoneMatch")
 	q.ifNoneExist, q.ifModifiedSince = r.Str("ifNoneExist"), r.Str("ifModifiedSince")
 	q.entry = n.Get("resource")

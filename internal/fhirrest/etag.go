@@ -58,6 +58,16 @@ func (c *conditions) nothingThere() (bool, error) {
 	return false, fault.New(fault.Invalid, "If-None-Match of a change can only be *").WithCode("value")
 }
 
+// holdsTag reports whether a list of ETags holds this one, or all.
+func holdsTag(list, tag string) bool {
+	for t := range strings.SplitSeq(list, ",") {
+		if t = strings.TrimSpace(t); t == tag || t == anyVersion {
+			return true
+		}
+	}
+	return false
+}
+
 // notModified reports whether a reader has this version already. If-None-Match wins over If-Modified-Since (RFC 9110
 // 13.1.3), whose seconds are all that a Last-Modified header can tell.
 func (c *conditions) notModified(vid int64, updated time.Time) bool {

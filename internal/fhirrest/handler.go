@@ -81,7 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) handle(w http.ResponseWriter, r *http.Request, a *answer) error {
 	path, ok := strings.CutPrefix(r.URL.Path, h.Path)
-	if !ok {
+	if !ok || path != "" && path[0] != '/' {
 		return noPlace()
 	}
 	to, err := parseRoute(path)

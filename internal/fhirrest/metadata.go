@@ -40,7 +40,7 @@ func (h *Handler) metadata(q *request, a *answer) error {
 	}
 	c := h.capability()
 	a.tag = c.tag
-	if q.ifNoneMatch == c.tag {
+	if holdsTag(q.ifNoneMatch, c.tag) {
 		a.status = http.StatusNotModified
 		return nil
 	}

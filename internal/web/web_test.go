@@ -389,3 +389,34 @@ type discard struct{ h http.Header }
 func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
+
+func TestReadBodyWholeOrNot(t *testing.T) {
+	var got []byte
+	var failed error
+	s := edge(t, web.Options{MaxBody: 4 << 20}, web.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		got, failed = web.ReadBody(r)
+		return failed
+	}))
+	for _, n := range []int{0, 1, 4 << 10, 1 << 20, 1<<20 + 1, 3 << 20} {
+		body := bytes.Repeat([]byte("ab"), n/2+1)[:n]
+		for _, chunked := range []bool{false, true} {
+			var in io.Reader = bytes.NewReader(body)
+			if chunked {
+				in = struct{ io.Reader }{in}
+			}
+			res, err := http.Post(s.URL, "text/plain", in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if failed != nil || !bytes.Equal(got, body) {
+				t.Errorf("%d bytes, chunked %v: %d came, %v", n, chunked, len(got), failed)
+			}
+		}
+	}
+	r := httptest.NewRequest("POST", "/", strings.NewReader("half"))
+	r.ContentLength = 8
+	if _, err := web.ReadBody(r); !fault.Is(err, fault.Invalid) {
+		t.Errorf("a body that broke off: %v", err)
+	}
+}

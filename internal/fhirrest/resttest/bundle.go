@@ -205,12 +205,13 @@ func testBatch(t *testing.T, base string) {
 		entry("GET", base+"/Patient?family="+family, "", ""),
 		entry("POST", "", tx("batch"), ""),
 		entry("DELETE", "Patient/never-was", "", ""),
+		entry("GET", "Patient?_format=xml", "", ""),
 	)).want(200)
 	if r.str("type") != "batch-response" {
 		t.Fatalf("type: %s", r.raw)
 	}
 	for i, want := range []string{"200 OK", "201 Created", "400 Bad Request", "404 Not Found", "412 Precondition Failed", "304 Not Modified", "404 Not Found",
-		"200 OK", "400 Bad Request", "200 OK", "200 OK", "400 Bad Request", "204 No Content"} {
+		"200 OK", "400 Bad Request", "200 OK", "200 OK", "400 Bad Request", "204 No Content", "406 Not Acceptable"} {
 		e := r.entries()[i]
 		status := e.Get("response").Str("status")
 		if !strings.HasPrefix(status, want) {

@@ -82,6 +82,7 @@ func testMalformed(t *testing.T, base string) {
 		}
 		client{t, base}.do("GET", "/Patient/"+id, "").want(200).wantHeader("Etag", `W/"1"`)
 	})
+	client{t, base}.do("GET", base+"Patient", "").want(404)
 	t.Run("headers", func(t *testing.T) {
 		for _, name := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-None-Exist", "Prefer", "Accept", "Accept-Encoding", "Content-Type", "X-Request-Id", "Traceparent", "Range", "Expect", "Host"} {
 			if name == "Expect" || name == "Host" {

@@ -322,6 +322,7 @@ func testMetadata(t *testing.T, base string) {
 	}
 	tag := r.header.Get("Etag")
 	c.do("GET", "/metadata", "", "If-None-Match", tag).want(304)
+	c.do("GET", "/metadata", "", "If-None-Match", `"x", `+tag).want(304)
 	c.do("GET", "/metadata?mode=full", "").want(200)
 	c.do("GET", "/metadata?mode=terminology", "").wantIssue(400, "not-supported", "terminology")
 	c.do("GET", "/metadata?nonsense=1", "").want(400)
