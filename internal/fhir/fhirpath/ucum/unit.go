@@ -52,7 +52,8 @@ func (u *Unit) BaseCode() string {
 // Factor returns how many base units one of this unit is; meaningless for temperatures with an offset.
 func (u *Unit) Factor() *big.Rat { return new(big.Rat).Set(u.factor) }
 
-// Mul returns u × w; false where one is a temperature scale with an offset, which cannot be multiplied.
+// Mul returns u × w; false where one is a temperature scale with an offset, which cannot be multiplied, or an exponent
+// becomes greater than 99.
 func (u *Unit) Mul(w *Unit) (*Unit, bool) { return u.combine(w, 1) }
 
 // Div returns u / w; false as for Mul.
@@ -75,7 +76,17 @@ func (u *Unit) combine(w *Unit, sign int) (*Unit, bool) {
 			delete(out.dims, n)
 		}
 	}
-	return out, true
+	return out, out.bounded()
+}
+
+// bounded reports whether the exponents are within what Parse reads, so that BaseCode can always be read.
+func (u *Unit) bounded() bool {
+	for _, e := range u.dims {
+		if e > maxPower || e < -maxPower {
+			return false
+		}
+	}
+	return len(u.dims) <= maxTerms && len(u.BaseCode()) <= maxLength
 }
 
 // maxPower bounds exponents, so that a hostile unit cannot make enormous numbers.
@@ -98,7 +109,7 @@ func (u *Unit) pow(n int) (*Unit, bool) {
 	for d, e := range u.dims {
 		out.dims[d] = e * n
 	}
-	return out, true
+	return out, out.bounded()
 }
 
 // FromBase converts a value in base units to this unit.
