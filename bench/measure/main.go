@@ -66,7 +66,7 @@ func main() {
 	short := flag.Bool("short", false, "some minutes: two seconds each, the small size alone")
 	flag.Parse()
 	if *short {
-		o.duration, o.warmup, o.large = 2*time.Second, 500*time.Millisecond, 0
+		o.shorten()
 	}
 	o.postgres = os.Getenv("NILECARE_TEST_POSTGRES")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -74,6 +74,21 @@ func main() {
 	if err := run(ctx, o); err != nil {
 		slog.Error("bench", "error", err)
 		os.Exit(1)
+	}
+}
+
+// shorten makes short what was not asked for by name.
+func (o *options) shorten() {
+	asked := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { asked[f.Name] = true })
+	if !asked["duration"] {
+		o.duration = 2 * time.Second
+	}
+	if !asked["warmup"] {
+		o.warmup = 500 * time.Millisecond
+	}
+	if !asked["large"] {
+		o.large = 0
 	}
 }
 
