@@ -168,6 +168,7 @@ func (p *plan) identifyByID(ctx context.Context, it *item, c *Change, id string)
 	if it.old == nil {
 		if c.Op == Delete {
 			it.result = Absent
+			p.items = append(p.items, it)
 			return p.mayChange(it, c)
 		}
 		if c.Op == Patch {
