@@ -27,15 +27,17 @@ type SQLiteOptions struct {
 
 // SQLite is an embedded database, open for this process alone.
 type SQLite struct {
-	options SQLiteOptions
-	lock    *os.File
-	writer  *conn
-	readers chan *conn
-	all     []*conn
-	queue   chan *update
-	done    chan struct{}
-	closing sync.Once
-	closed  chan struct{}
+	options  SQLiteOptions
+	lock     *os.File
+	writer   *conn
+	readers  chan *conn
+	all      []*conn
+	queue    chan *update
+	pace     Pace
+	done     chan struct{}
+	closing  sync.Once
+	closeErr error
+	closed   chan struct{}
 }
 
 // statementsKept is how many prepared statements a connection keeps; searches make many texts.
@@ -97,7 +99,7 @@ func (s *SQLite) pragmas() string {
 		p = "PRAGMA hexkey='" + hex.EncodeToString(s.options.Key) + "';"
 	}
 	// secure_delete: what is deleted is overwritten; temp_store: no temporary file holds clear text.
-	return p + "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;" +
+	return p + "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;" +
 		"PRAGMA foreign_keys=on; PRAGMA secure_delete=on; PRAGMA temp_store=memory; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864;"
 }
 
@@ -210,16 +212,19 @@ func (c *conn) snapshot(ctx context.Context, f func(Querier) error) error {
 	return f(tx)
 }
 
-// Close waits for the commits that were accepted, writes the log back into the database file, and closes.
+// Close waits for the commits that were accepted, writes the log back into the database file, and closes. A second Close does
+// nothing.
 func (s *SQLite) Close() error {
-	s.closing.Do(func() { close(s.closed) })
-	<-s.done
-	for range s.options.Readers {
-		<-s.readers
-	}
-	err := s.writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
-	s.closeAll()
-	return err
+	s.closing.Do(func() {
+		close(s.closed)
+		<-s.done
+		for range s.options.Readers {
+			<-s.readers
+		}
+		s.closeErr = s.writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		s.closeAll()
+	})
+	return s.closeErr
 }
 
 func (s *SQLite) closeAll() {

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 type update struct {
 	ctx    context.Context
 	run    func(Tx) error
+	write  func(Tx) error    // behind run, which only reads then
 	alone  func(*conn) error // instead of run: outside of any transaction
 	answer chan error
 }
@@ -25,6 +27,13 @@ const (
 // may be run once only. The commit is shared with whoever writes at the same time.
 func (s *SQLite) Update(ctx context.Context, f func(Tx) error) error {
 	return s.enqueue(&update{ctx: ctx, run: f, answer: make(chan error, 1)})
+}
+
+// Share is Update for a caller who looks first and then writes what cannot fail but for a defect: check reads, and its error is
+// the caller's alone; write writes. It saves the savepoint, which copies every page that is written. Where a write does fail, the
+// whole batch is undone and each of its members is run again by itself, so both may run twice.
+func (s *SQLite) Share(ctx context.Context, check, write func(Tx) error) error {
+	return s.enqueue(&update{ctx: ctx, run: check, write: write, answer: make(chan error, 1)})
 }
 
 func (s *SQLite) exclusive(ctx context.Context, f func(*conn) error) error {
@@ -89,62 +98,120 @@ func (s *SQLite) batch(u *update) {
 		u.answer <- err
 		return
 	}
-	start := time.Now()
-	good := make([]*update, 0, 16)
-	var last *update
-	for n := 0; u != nil; n++ {
-		if u.alone != nil {
-			last = u
-			break
+	good, last, err := s.gather(tx, u)
+	if err == nil {
+		start := time.Now()
+		if _, err = tx.Exec(background, "COMMIT"); err != nil {
+			err = fmt.Errorf("sqlite: commit: %w", err)
 		}
-		if err := s.one(tx, u); err != nil {
-			u.answer <- err
-		} else {
-			good = append(good, u)
-		}
-		if n >= batchUpdates || time.Since(start) > batchTime {
-			break
-		}
-		select {
-		case u = <-s.queue:
-		default:
-			u = nil
-		}
+		s.pace.Committed(len(good), time.Since(start))
 	}
-	_, err := tx.Exec(background, "COMMIT")
 	if err != nil {
-		err = fmt.Errorf("sqlite: commit: %w", err)
 		_, _ = tx.Exec(background, "ROLLBACK")
 	}
-	for _, g := range good {
-		g.answer <- err
+	if errors.Is(err, errWrite) {
+		for _, g := range good {
+			g.answer <- s.byItself(tx, g)
+		}
+	} else {
+		for _, g := range good {
+			g.answer <- err
+		}
 	}
 	if last != nil {
 		last.answer <- last.alone(s.writer)
 	}
 }
 
-// one runs a caller's function in a savepoint.
-func (s *SQLite) one(tx sqliteTx, u *update) (err error) {
+// errWrite says that a write failed which must not, so that the transaction holds half of it.
+var errWrite = errors.New("sqlite: a shared transaction broke off")
+
+// gather runs u and those that wait behind it; those whose function failed have their answer. last is one that wants no
+// transaction and came in between.
+func (s *SQLite) gather(tx sqliteTx, u *update) (good []*update, last *update, err error) {
+	start := time.Now()
+	for n := 0; u != nil; n++ {
+		if u.alone != nil {
+			return good, u, nil
+		}
+		failed := s.one(tx, u)
+		if failed == nil || errors.Is(failed, errWrite) {
+			good = append(good, u)
+		} else {
+			u.answer <- failed
+		}
+		if errors.Is(failed, errWrite) {
+			return good, nil, failed
+		}
+		if n >= batchUpdates || time.Since(start) > batchTime {
+			return good, nil, nil
+		}
+		u = Next(&s.pace, s.queue, n+1, start)
+	}
+	return good, nil, nil
+}
+
+// byItself runs one caller in a transaction of its own.
+func (s *SQLite) byItself(tx sqliteTx, u *update) error {
 	background := context.Background()
+	if _, err := tx.Exec(background, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := s.guarded(u, func() error {
+		if err := u.run(tx); err != nil || u.write == nil {
+			return err
+		}
+		return u.write(tx)
+	})
+	if err == nil {
+		_, err = tx.Exec(background, "COMMIT")
+	}
+	if err != nil {
+		_, _ = tx.Exec(background, "ROLLBACK")
+	}
+	return err
+}
+
+// one runs a caller's function: one that may fail after it wrote in a savepoint.
+func (s *SQLite) one(tx sqliteTx, u *update) error {
 	if err := u.ctx.Err(); err != nil {
 		return err
 	}
+	if u.write == nil {
+		return s.inSavepoint(tx, u)
+	}
+	if err := s.guarded(u, func() error { return u.run(tx) }); err != nil {
+		return err
+	}
+	if err := s.guarded(u, func() error { return u.write(tx) }); err != nil {
+		return fmt.Errorf("%w: %w", errWrite, err)
+	}
+	return nil
+}
+
+func (s *SQLite) inSavepoint(tx sqliteTx, u *update) error {
+	background := context.Background()
 	if _, err := tx.Exec(background, "SAVEPOINT one"); err != nil {
 		return err
 	}
+	err := s.guarded(u, func() error { return u.run(tx) })
+	if err != nil {
+		_, _ = tx.Exec(background, "ROLLBACK TO one")
+	}
+	if _, e := tx.Exec(background, "RELEASE one"); err == nil {
+		err = e
+	}
+	return err
+}
+
+// guarded runs f with the caller's context on the connection; a panic becomes an error.
+func (s *SQLite) guarded(u *update, f func() error) (err error) {
+	s.writer.SetInterrupt(u.ctx)
 	defer func() {
+		s.writer.SetInterrupt(context.Background())
 		if p := recover(); p != nil {
 			err = fmt.Errorf("sqlite: panic in a transaction: %v", p)
 		}
-		s.writer.SetInterrupt(background)
-		if err != nil {
-			_, _ = tx.Exec(background, "ROLLBACK TO one")
-		}
-		if _, e := tx.Exec(background, "RELEASE one"); err == nil {
-			err = e
-		}
 	}()
-	s.writer.SetInterrupt(u.ctx)
-	return u.run(tx)
+	return f()
 }

@@ -146,10 +146,10 @@ func (b *bulk) auditRows(batch *pgx.Batch) {
 type indexSQL struct{ text, ref, date, num string }
 
 var inserts = indexSQL{
-	"INSERT INTO idx_text (tenant, atom, val, num, sub) SELECT $1, * FROM unnest($2::int[], $3::bytea[], $4::bigint[], $5::bigint[]) ON CONFLICT DO NOTHING",
-	"INSERT INTO idx_ref (tenant, target, atom, num) SELECT $1, * FROM unnest($2::bigint[], $3::int[], $4::bigint[]) ON CONFLICT DO NOTHING",
-	"INSERT INTO idx_date (tenant, atom, wide, lo, hi, num) SELECT $1, * FROM unnest($2::int[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[]) ON CONFLICT DO NOTHING",
-	"INSERT INTO idx_num (tenant, atom, wide, lo, hi, num, system, code) SELECT $1, * FROM unnest($2::int[], $3::smallint[], $4::float8[], $5::float8[], $6::bigint[], $7::bigint[], $8::bigint[]) ON CONFLICT DO NOTHING",
+	"INSERT INTO idx_text (tenant, atom, val, num, sub) SELECT $1, * FROM unnest($2::int[], $3::bytea[], $4::bigint[], $5::bigint[])",
+	"INSERT INTO idx_ref (tenant, target, atom, num) SELECT $1, * FROM unnest($2::bigint[], $3::int[], $4::bigint[])",
+	"INSERT INTO idx_date (tenant, atom, wide, lo, hi, num) SELECT $1, * FROM unnest($2::int[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[])",
+	"INSERT INTO idx_num (tenant, atom, wide, lo, hi, num, system, code) SELECT $1, * FROM unnest($2::int[], $3::smallint[], $4::float8[], $5::float8[], $6::bigint[], $7::bigint[], $8::bigint[])",
 }
 
 var deletes = indexSQL{

@@ -100,14 +100,28 @@ func (e *Engine) Read(ctx context.Context, _ int32, f func(sqldb.Querier) error)
 	return e.db.Read(ctx, f)
 }
 
-// Commit implements record.Engine. Jobs that come at the same time share a commit.
+// Commit implements record.Engine. Jobs that come at the same time share a commit. A solo job may write while it runs, so it
+// gets a savepoint.
 func (e *Engine) Commit(ctx context.Context, _ int32, job *record.Job) error {
-	return e.db.Update(ctx, func(tx sqldb.Tx) error {
-		rows, err := job.Run(ctx, tx)
-		if err != nil || rows == nil {
-			return err
+	var rows *record.Rows
+	run := func(tx sqldb.Tx) (err error) {
+		rows, err = job.Run(ctx, tx)
+		return err
+	}
+	flush := func(tx sqldb.Tx) error {
+		if rows == nil {
+			return nil
 		}
 		return write(tx, rows)
+	}
+	if !job.Solo {
+		return e.db.Share(ctx, run, flush)
+	}
+	return e.db.Update(ctx, func(tx sqldb.Tx) error {
+		if err := run(tx); err != nil {
+			return err
+		}
+		return flush(tx)
 	})
 }
 

@@ -72,22 +72,24 @@ CREATE TABLE setting (
   value text NOT NULL
 );
 
+-- Index rows have no key of their own: the record writes each once, and every byte counts a dozen times a resource.
+
 CREATE TABLE idx_text (
   num bigint NOT NULL,
   sub bigint NOT NULL,
   tenant integer NOT NULL,
   atom integer NOT NULL,
-  val bytea NOT NULL,
-  PRIMARY KEY (tenant, atom, val, num, sub)
+  val bytea NOT NULL
 );
+CREATE INDEX idx_text_val ON idx_text (tenant, atom, val, num);
 
 CREATE TABLE idx_ref (
   target bigint NOT NULL,
   num bigint NOT NULL,
   tenant integer NOT NULL,
-  atom integer NOT NULL,
-  PRIMARY KEY (tenant, target, atom, num)
+  atom integer NOT NULL
 );
+CREATE INDEX idx_ref_target ON idx_ref (tenant, target, atom, num);
 
 CREATE TABLE idx_date (
   lo bigint NOT NULL,           -- microseconds since 1970
@@ -95,9 +97,9 @@ CREATE TABLE idx_date (
   num bigint NOT NULL,
   tenant integer NOT NULL,
   atom integer NOT NULL,
-  wide smallint NOT NULL,       -- 1: longer than a month, or open
-  PRIMARY KEY (tenant, atom, wide, lo, hi, num)
+  wide smallint NOT NULL        -- 1: longer than a month, or open
 );
+CREATE INDEX idx_date_lo ON idx_date (tenant, atom, wide, lo, num);
 CREATE INDEX idx_date_num ON idx_date (tenant, num, atom);
 
 CREATE TABLE idx_num (
@@ -108,9 +110,9 @@ CREATE TABLE idx_num (
   code bigint NOT NULL,
   tenant integer NOT NULL,
   atom integer NOT NULL,
-  wide smallint NOT NULL,       -- 1: a range
-  PRIMARY KEY (tenant, atom, wide, lo, hi, num, system, code)
+  wide smallint NOT NULL        -- 1: a range
 );
+CREATE INDEX idx_num_lo ON idx_num (tenant, atom, wide, lo, num);
 CREATE INDEX idx_num_num ON idx_num (tenant, num, atom);
 
 -- +goose StatementBegin
