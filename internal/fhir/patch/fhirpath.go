@@ -42,6 +42,9 @@ func FHIRPath(doc, params *fhir.Resource) (*fhir.Resource, error) {
 	if err := sameIdentity(doc.Node, out.Node); err != nil {
 		return nil, err
 	}
+	if err := legal(out.Node, 0); err != nil {
+		return nil, err
+	}
 	return out, nil
 }
 
