@@ -154,6 +154,14 @@ func TestShape(t *testing.T) {
 	if n, perr := fhir.Parse(got); err != nil || perr != nil || n.Get("text") != nil || n.Get("communication") == nil {
 		t.Errorf("data: %s (%v)", got, err)
 	}
+	// What is left points to contained resources, which come along; those that nothing points to any more do not.
+	const claim = `{"resourceType":"CarePlan","id":"1","contained":[{"resourceType":"Condition","id":"a","asserter":{"reference":"#b"}},` +
+		`{"resourceType":"Practitioner","id":"b"},{"resourceType":"Goal","id":"c"}],"addresses":[{"reference":"#a"}],"goal":[{"reference":"#c"}]}`
+	got, err = shape{elements: []string{"addresses"}}.append(nil, []byte(claim))
+	n, perr := fhir.Parse(got)
+	if err != nil || perr != nil || n.Get("contained").Len() != 2 || n.Get("goal") != nil {
+		t.Errorf("contained: %s (%v)", got, err)
+	}
 	// A choice is asked for by its FHIRPath name or its JSON name; what is mandatory comes along.
 	const obs = `{"resourceType":"Observation","id":"1","status":"final","code":{"text":"c"},"valueQuantity":{"value":1},"issued":"2020-01-01T00:00:00Z"}`
 	for _, name := range []string{"value", "valueQuantity"} {

@@ -58,7 +58,11 @@ func (s shape) append(b, body []byte) ([]byte, error) {
 	if t == nil {
 		return append(b, body...), nil
 	}
+	contained := r.Get("contained")
 	out := s.filter(r.Node, t)
+	if out.Get("contained") == nil {
+		keepContained(out, contained)
+	}
 	subsetted(out)
 	return out.AppendJSON(b), nil
 }
@@ -148,6 +152,47 @@ func summaryObject(c *fhir.Node, t *def.Type) *fhir.Node {
 		return nil
 	}
 	return out
+}
+
+// keepContained adds to a part of a resource those contained resources that it still points to, directly or through
+// each other: a reference must not point to nothing.
+func keepContained(out, contained *fhir.Node) {
+	all := contained.Items()
+	if len(all) == 0 {
+		return
+	}
+	kept := fhir.NewArray()
+	for wanted := pointedTo(out, nil); ; {
+		before := kept.Len()
+		for i, c := range all {
+			if c == nil || !wanted["#"+c.Str("id")] {
+				continue
+			}
+			wanted = pointedTo(c, wanted)
+			kept.Append(c)
+			all[i] = nil
+		}
+		if kept.Len() == before {
+			break
+		}
+	}
+	if kept.First() != nil {
+		out.Set("contained", kept)
+	}
+}
+
+// pointedTo adds to seen the texts within n that may point to a contained resource.
+func pointedTo(n *fhir.Node, seen map[string]bool) map[string]bool {
+	if seen == nil {
+		seen = map[string]bool{}
+	}
+	n.Walk(func(m *fhir.Node) bool {
+		if m.Kind == fhir.String && len(m.Text) > 1 && m.Text[0] == '#' {
+			seen[m.Text] = true
+		}
+		return true
+	})
+	return seen
 }
 
 // subsetted tags a resource as incomplete, so that nobody updates the record with it (R4 resource.html#Meta).
