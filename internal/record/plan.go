@@ -346,7 +346,7 @@ func (p *plan) deleteMatches(ctx context.Context, it *item, c *Change, nums []in
 	return nil
 }
 
-// matching runs a condition and remembers it.
+// matching runs a condition and remembers it, so that it is looked at again when nobody else can change its answer.
 func (p *plan) matching(ctx context.Context, typ string, query *search.Query, limit int) ([]int64, error) {
 	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, query, limit)
 	if err != nil {
@@ -469,7 +469,8 @@ func (p *plan) linkCondition(ctx context.Context, m *fhir.Node) error {
 	if err != nil {
 		return err
 	}
-	nums, err := p.matching(ctx, typ, q, 2)
+	// What the plan sees decides: nobody can tell whether the target came or went before or after this.
+	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, q, 2)
 	if err != nil {
 		return err
 	}

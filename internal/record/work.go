@@ -244,7 +244,7 @@ func (p *plan) confirm(ctx context.Context, tx Tx) error {
 }
 
 func (p *plan) confirmCondition(ctx context.Context, tx Tx, c condition) error {
-	if err := tx.Lock(ctx, lockKey(p.caller.Tenant, c.typ)); err != nil {
+	if err := tx.Lock(ctx, lockKey(p.caller.Tenant, c)); err != nil {
 		return err
 	}
 	nums, err := p.s.matchingNums(ctx, tx, p.caller.Tenant, c.query, c.limit)

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -86,10 +87,13 @@ func (s *Store) onSnapshot(ctx context.Context, tenant int32, changes []Change, 
 var errStale = errors.New("record: the plan is stale")
 
 // lockKey is the number under which writers with the same condition wait for each other.
-func lockKey(tenant int32, text string) int64 {
+func lockKey(tenant int32, c condition) int64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte{byte(tenant >> 24), byte(tenant >> 16), byte(tenant >> 8), byte(tenant)})
-	_, _ = h.Write([]byte(text))
+	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(tenant)))
+	_, _ = h.Write([]byte(c.typ))
+	for _, a := range c.query.Applied {
+		_, _ = h.Write([]byte("\x00" + a.Name + "\x00" + a.Value))
+	}
 	return int64(h.Sum64())
 }
 
