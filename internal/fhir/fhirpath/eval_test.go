@@ -294,7 +294,7 @@ func TestAppendResultJSON(t *testing.T) {
 		"status":                `{"type": "code", "value": "final"}`,
 		"value":                 `{"type": "Quantity", "value": {"value":1.50,"unit":"kg"}}`,
 		"value.value":           `{"type": "decimal", "value": 1.50}`,
-		"issued":                `{"type": "instant", "_value": {"id":"a"}}`,
+		"issued":                `{"type": "instant", "value": null, "_value": {"id":"a"}}`,
 		"component":             `{"type": "BackboneElement", "value": {"valueInteger":3}}`,
 		"1.20":                  `{"type": "decimal", "value": 1.20}`,
 		"'a\"b'":                `{"type": "string", "value": "a\"b"}`,
@@ -306,7 +306,7 @@ func TestAppendResultJSON(t *testing.T) {
 		"4 days":                `{"type": "Quantity", "value": {"value": 4, "unit": "day"}}`,
 		"component.value":       `{"type": "integer", "value": 3}`,
 		"1.type()":              `{"type": "ClassInfo", "value": {"namespace": "System", "name": "Integer"}}`,
-		"'Patient/1'.resolve()": `{"type": "Patient"}`,
+		"'Patient/1'.resolve()": `{"type": "Patient", "value": null}`,
 	} {
 		c, err := MustCompile(expr).Eval(Context{Resource: r})
 		if err != nil || len(c) != 1 {

@@ -5,22 +5,23 @@ import (
 )
 
 // AppendResultJSON appends one result as {"type": …, "value": …}: the type by its FHIR name, the value as FHIR's JSON
-// has it. Decimals keep their digits; complex elements are whole. A primitive with extensions alone has its companion
-// as "_value"; an unfetched resource has no value.
+// has it. Decimals keep their digits; complex elements are whole. A primitive that has extensions alone has the value
+// null and its companion as "_value"; an unfetched resource has the value null.
 func AppendResultJSON(b []byte, item Item) []byte {
 	b = append(b, `{"type": `...)
 	b = fhir.AppendQuoted(b, item.TypeName())
+	b = append(b, `, "value": `...)
 	switch {
 	case item.value != nil:
-		b = append(b, `, "value": `...)
 		b = appendValueJSON(b, item.value)
 	case item.node != nil:
-		b = append(b, `, "value": `...)
 		b = item.node.AppendJSON(b)
-	}
-	if item.comp != nil {
-		b = append(b, `, "_value": `...)
-		b = item.comp.AppendJSON(b)
+	default:
+		b = append(b, "null"...)
+		if item.comp != nil {
+			b = append(b, `, "_value": `...)
+			b = item.comp.AppendJSON(b)
+		}
 	}
 	return append(b, '}')
 }
