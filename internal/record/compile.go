@@ -517,7 +517,7 @@ func (c *compiler) matches(d driven, typ int, cur *cursor) error {
 		c.sql(") x WHERE 1=1")
 	}
 	if cur != nil {
-		c.sql(" AND x.num > ").b.Arg(cur.num)
+		c.sql(" AND x.num", cur.behind(typ)).b.Arg(cur.num)
 	}
 	for _, p := range d.rest {
 		c.sql(" AND ")

@@ -10,10 +10,12 @@ import (
 	"github.com/nilecare/nilecare/internal/fhir/search"
 )
 
-// cursor marks a place in the matches of a search: behind the match with these sort keys and this number. Keys are int64, float64,
+// cursor marks a place in the matches of a search: behind the match with these sort keys, this number and this type; ids that
+// clients chose may give resources of several types one number. Keys are int64, float64,
 // string, []byte or nil. at is the place in a list that was sorted in memory.
 type cursor struct {
 	num  int64
+	typ  int
 	at   int64
 	keys []any
 }
@@ -26,6 +28,7 @@ func (k *tenantKeys) sealCursor(query *search.Query, h hit, before *cursor, coun
 	}
 	b := binary.AppendVarint(nil, h.sealed.num)
 	b = binary.AppendVarint(b, at)
+	b = binary.AppendVarint(b, int64(h.sealed.typ))
 	for _, key := range h.keys {
 		switch v := key.(type) {
 		case int64:
@@ -41,6 +44,15 @@ func (k *tenantKeys) sealCursor(query *search.Query, h hit, before *cursor, coun
 		}
 	}
 	return base64.RawURLEncoding.EncodeToString(k.tenant.Seal(nil, b, cursorData(query)))
+}
+
+// behind is how the number of a match of the type, whose sort keys are the mark's, compares with the mark's where it comes
+// behind it.
+func (c *cursor) behind(typ int) string {
+	if typ > c.typ {
+		return " >= "
+	}
+	return " > "
 }
 
 // cursorData binds a mark to its search: the type and the order.
@@ -87,7 +99,7 @@ func readCursor(b []byte, keys int) (*cursor, error) {
 		b = b[n:]
 		return v
 	}
-	c.num, c.at = varint(), varint()
+	c.num, c.at, c.typ = varint(), varint(), int(varint())
 	for range keys {
 		if bad || len(b) == 0 {
 			return nil, errCursor

@@ -55,7 +55,7 @@ func (r *searching) numberedHits(plan *searchPlan, cur *cursor, limit int) ([]hi
 		c.sql(") AS ", c.alias())
 	}
 	c.fetchJoin("m")
-	c.sql(" ORDER BY m.num LIMIT ").b.Arg(limit)
+	c.sql(" ORDER BY m.num, m.type LIMIT ").b.Arg(limit)
 	return r.scan(c, 0)
 }
 
@@ -114,7 +114,7 @@ func (c *compiler) keyed(t typePlan, keys []search.SortKey, cur *cursor, limit i
 		c.sortJoin(k, t, i)
 	}
 	c.sql(") AS ", c.alias())
-	c.behind(keys, cur)
+	c.behind(keys, cur, t.num)
 	return nil
 }
 
@@ -221,11 +221,11 @@ func (c *compiler) order(keys []search.SortKey, a string) {
 		}
 		c.sql(", ")
 	}
-	c.sql(a, "num")
+	c.sql(a, "num, ", a, "type")
 }
 
 // behind writes the condition that a row comes after the cursor.
-func (c *compiler) behind(keys []search.SortKey, cur *cursor) {
+func (c *compiler) behind(keys []search.SortKey, cur *cursor, typ int) {
 	if cur == nil {
 		return
 	}
@@ -248,7 +248,7 @@ func (c *compiler) behind(keys []search.SortKey, cur *cursor) {
 		c.sql(" AND ")
 		close++
 	}
-	c.sql("num > ").b.Arg(cur.num)
+	c.sql("num", cur.behind(typ)).b.Arg(cur.num)
 	c.sql(strings.Repeat(")", close))
 }
 

@@ -41,7 +41,8 @@ func (r *searching) openedHits(plan *searchPlan, cur *cursor, limit int) ([]hit,
 		if len(batch) < size {
 			return out, nil
 		}
-		cur = &cursor{num: batch[len(batch)-1].sealed.num}
+		last := batch[len(batch)-1].sealed
+		cur = &cursor{num: last.num, typ: last.typ}
 	}
 }
 
@@ -72,7 +73,7 @@ func (r *searching) openedAndSorted(plan, candidates *searchPlan, cur *cursor, l
 	start := 0
 	if cur != nil {
 		start = int(min(max(cur.at, 0), int64(len(out))))
-		if i := slices.IndexFunc(out, func(h hit) bool { return h.sealed.num == cur.num }); i >= 0 {
+		if i := slices.IndexFunc(out, func(h hit) bool { return h.sealed.num == cur.num && h.sealed.typ == cur.typ }); i >= 0 {
 			start = i + 1
 		}
 	}
@@ -215,7 +216,7 @@ func compareHits(keys []search.SortKey, a, b *hit) int {
 			return pickInt(k.Desc, -c, c)
 		}
 	}
-	return cmp.Compare(a.sealed.num, b.sealed.num)
+	return cmp.Or(cmp.Compare(a.sealed.num, b.sealed.num), cmp.Compare(a.sealed.typ, b.sealed.typ))
 }
 
 func pickInt(first bool, a, b int) int {

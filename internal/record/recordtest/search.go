@@ -73,7 +73,7 @@ func sorting(b *bench) {
 	for sort, want := range map[string]string{
 		"family,birthdate":  "so7 so2 so4 so1 so6 so3 so5",
 		"birthdate":         "so3 so1 so6 so7 so2 so4 so5",
-		"-birthdate":        "so2 so7 so1 so6 so3 so4 so5",
+		"-birthdate":        "so2 so7 so6 so1 so3 so4 so5",
 		"-family":           "so7 so6 so4 so2 so1 so3 so5",
 		"family,-birthdate": "so2 so7 so4 so1 so6 so3 so5",
 		"_id":               "so1 so2 so3 so4 so5 so6 so7",
@@ -317,7 +317,7 @@ func lastUpdated(b *bench) {
 		one.UTC().Format("2006-01-02"): {"lu1", "lu2"}, "lt2020": nil, "gt2020": {"lu1", "lu2"},
 	} {
 		b.finds(want, "Flag", "_lastUpdated", value)
-		b.finds(want, "Flag", "_lastUpdated", value, "status", "active")
+		b.finds(want, "Flag", "_lastUpdated", value, "subject:missing", "false")
 	}
 }
 

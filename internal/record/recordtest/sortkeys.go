@@ -8,7 +8,8 @@ import (
 	"github.com/nilecare/nilecare/internal/fhir/search"
 )
 
-// sortKeys is the value that a document is sorted by, in bytes that have its order; nil where it has none.
+// sortKeys is the value that a document is sorted by, in bytes that have its order; nil where it has none. A
+// range counts by its beginning.
 func sortKeys(k search.SortKey, v *search.Values) []byte {
 	var all [][]byte
 	for _, a := range k.Atoms {
@@ -19,20 +20,12 @@ func sortKeys(k search.SortKey, v *search.Values) []byte {
 		}
 		for _, r := range v.Date {
 			if r.Atom == a.ID {
-				n := r.Lo
-				if k.Desc {
-					n = r.Hi
-				}
-				all = append(all, binary.BigEndian.AppendUint64([]byte{1}, uint64(n)^1<<63))
+				all = append(all, binary.BigEndian.AppendUint64([]byte{1}, uint64(r.Lo)^1<<63))
 			}
 		}
 		for _, r := range v.Num {
 			if r.Atom == a.ID {
-				n := r.Lo
-				if k.Desc {
-					n = r.Hi
-				}
-				all = append(all, binary.BigEndian.AppendUint64([]byte{1}, orderedFloat(n)))
+				all = append(all, binary.BigEndian.AppendUint64([]byte{1}, orderedFloat(r.Lo)))
 			}
 		}
 	}
