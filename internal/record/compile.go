@@ -252,13 +252,16 @@ func (c *compiler) ids(p search.IDs, typ int, a string) error {
 
 // scan is the source of last resort: all records of the type, each asked.
 func (c *compiler) scan(p search.Pred, typ int, a string) error {
+	if lu, ok := p.(search.LastUpdated); ok {
+		c.sql("SELECT x.num FROM ")
+		c.currentVersions(typ)
+		c.sql(" AND ")
+		c.lastUpdated(lu, "x")
+		return nil
+	}
 	c.sql("SELECT ", a, ".num FROM record ", a, " WHERE ", a, ".tenant = ").b.Arg(c.tenant)
 	c.sql(" AND ", a, ".type = ").b.Int(int64(typ))
 	c.sql(" AND ", a, ".deleted = 0 AND ")
-	if lu, ok := p.(search.LastUpdated); ok {
-		c.lastUpdated(lu, a)
-		return nil
-	}
 	return c.cond(p, typ, a+".num")
 }
 

@@ -69,6 +69,8 @@ func rankOf(p search.Pred) int {
 		return rangeRank(p.Op, 14)
 	case search.NumCmp:
 		return rangeRank(p.Op, 16)
+	case search.LastUpdated:
+		return rangeRank(p.Op, 18)
 	case search.TextSub:
 		return 20
 	case search.TextContains:

@@ -118,12 +118,12 @@ func (c *compiler) keyed(t typePlan, keys []search.SortKey, cur *cursor, limit i
 	return nil
 }
 
-// keyedByTime is keyed for a type's records by _lastUpdated, which an index has in order.
+// keyedByTime is keyed for a type's records by _lastUpdated: its versions are in that order, and of each record the current one
+// counts.
 func (c *compiler) keyedByTime(t typePlan, d driven, keys []search.SortKey, cur *cursor, limit int) error {
 	c.sql("SELECT * FROM (SELECT ").b.Int(int64(t.num))
-	c.sql(" AS type, x.num AS num, x.seq AS k0 FROM record x WHERE x.tenant = ").b.Arg(c.tenant)
-	c.sql(" AND x.type = ").b.Int(int64(t.num))
-	c.sql(" AND x.deleted = 0")
+	c.sql(" AS type, x.num AS num, x.seq AS k0 FROM ")
+	c.currentVersions(t.num)
 	way := ""
 	op := " > "
 	if keys[0].Desc {
@@ -143,6 +143,13 @@ func (c *compiler) keyedByTime(t typePlan, d driven, keys []search.SortKey, cur 
 	c.sql(" ORDER BY x.seq", way, " LIMIT ").b.Arg(limit)
 	c.sql(") AS ", c.alias())
 	return nil
+}
+
+// currentVersions writes the versions x of the type that are current and no deletions.
+func (c *compiler) currentVersions(typ int) {
+	c.sql("version x", c.s.engine.Dialect().Join, "record o ON o.tenant = x.tenant AND o.type = x.type AND o.num = x.num AND o.seq = x.seq WHERE x.tenant = ").b.Arg(c.tenant)
+	c.sql(" AND x.type = ").b.Int(int64(typ))
+	c.sql(" AND o.deleted = 0")
 }
 
 // sortKey writes the expression of a key.

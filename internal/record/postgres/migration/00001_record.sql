@@ -12,7 +12,6 @@ CREATE TABLE record (
   fid text COLLATE "C",         -- the FHIR id where it is not num in decimal
   PRIMARY KEY (tenant, type, num)
 ) WITH (fillfactor = 90);
-CREATE INDEX record_seq ON record (tenant, type, seq);
 
 -- FHIR ids that clients chose, and those that were referred to before anything stood there.
 CREATE TABLE alias (
