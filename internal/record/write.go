@@ -60,8 +60,12 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 			err = p.confirm(ctx, tx)
 		}
 		fresh = false
-		if errors.Is(err, errStale) {
+		// Each time one more row is found changed, and is locked from then on: it ends when all are.
+		for tries := len(changes) + 8; errors.Is(err, errStale) && tries > 0; tries-- {
 			err = replan(ctx, tx)
+		}
+		if errors.Is(err, errStale) {
+			err = fault.New(fault.Unavailable, "others change the same resources all the time: try again")
 		}
 		if err != nil {
 			return nil, err
