@@ -43,4 +43,3 @@ func BenchmarkEncode(b *testing.B) {
 type counter int
 
 func (c *counter) Write(p []byte) (int, error) { *c += counter(len(p)); return len(p), nil }
-

@@ -332,18 +332,23 @@ func testMetadata(t *testing.T, base string) {
 	if v := c.do("POST", "/CapabilityStatement/$validate", string(r.raw), "Prefer", "handling=lenient").want(200); v.outcome()[0].Str("severity") == "error" {
 		t.Errorf("the CapabilityStatement is not valid: %.600s", v.raw)
 	}
-	// What it says is served is served: a sample over all types.
+	// What it says is served is served: every parameter of every type, and a sample of what can be included.
 	for i, typ := range types {
 		name := typ.Str("type")
 		params := typ.Get("searchParam").Items()
 		if len(params) == 0 {
 			t.Errorf("%s: no search parameters", name)
-			continue
 		}
-		p := params[i%len(params)]
-		r := c.do("GET", "/"+name+"?"+p.Str("name")+"="+sample[p.Str("type")], "")
-		if r.status == 400 && contains(r.raw, "not-supported") {
-			t.Errorf("%s says that it serves %s: %s", name, p.Str("name"), r.raw)
+		for _, p := range params {
+			r := c.do("GET", "/"+name+"?_count=1&"+p.Str("name")+"="+sample[p.Str("type")], "")
+			if r.status == 400 && contains(r.raw, "not-supported") {
+				t.Errorf("%s says that it serves %s: %s", name, p.Str("name"), r.raw)
+			}
+		}
+		for member, param := range map[string]string{"searchInclude": "_include", "searchRevInclude": "_revinclude"} {
+			if list := typ.Get(member).Items(); len(list) > 0 {
+				c.do("GET", "/"+name+"?_count=1&"+param+"="+list[i%len(list)].Text, "").want(200)
+			}
 		}
 	}
 }
