@@ -90,13 +90,15 @@ func (e *Engine) takeNode(ctx context.Context) error {
 }
 
 func (e *Engine) release() {
-	if e.held == nil {
+	held := e.held
+	if held == nil {
 		return
 	}
+	e.held = nil
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_, _ = e.held.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", nodeLocks, e.node)
-	e.held.Release()
+	_, _ = held.Exec(ctx, "SELECT pg_advisory_unlock($1, $2)", nodeLocks, e.node)
+	held.Release()
 }
 
 // Migrated returns how many migrations Open ran.
