@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -91,4 +92,45 @@ func TestBatchKeepsInternalErrorsToItself(t *testing.T) {
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "500 Internal") || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+}
+
+// FuzzRequest asks anything of anywhere: no request may panic or make a 5xx, and every answer with a body is a resource.
+func FuzzRequest(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"GET", "/Patient?name=a&_sort=-birthdate&_include=Patient:organization", "application/fhir+json", ""},
+		{"GET", "/Patient/1/_history/2?_elements=name", "*/*;q=0.1", `W/"1"`},
+		{"PUT", "/Patient?identifier=a|b", "application/json", `W/"1"`},
+		{"GET", "/Patient/1/*?_type=Observation&_has:Observation:subject:code=x", "", "*"},
+		{"GET", "/_history?_since=2020-01-01T00:00:00Z&_count=3&_cursor=x", "text/html", ""},
+		{"POST", "/Patient/1/$everything?_type=Observation", "", ""},
+		{"DELETE", "/Observation?subject:Patient.name=x&value-quantity=gt5||mg", "", "x"},
+		{"GET", "/metadata?mode=full&_pretty=true&_summary=text", "", ""},
+		{"PATCH", "/%41/%zz?%", "a;b;c", "\""},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3], `{"resourceType":"Patient"}`)
+	}
+	h := New(Config{Records: nowhere{fault.New(fault.Conflict, "nowhere")}})
+	f.Fuzz(func(t *testing.T, method, target, accept, tag, body string) {
+		to, err := url.ParseRequestURI("/fhir/R4" + target)
+		if err != nil || method == "" {
+			return // net/http answers that itself
+		}
+		r := httptest.NewRequest("GET", "/", strings.NewReader(body))
+		r.Method, r.URL = method, to
+		r.Header.Set("Content-Type", "application/fhir+json")
+		r.Header.Set("Accept", accept)
+		for _, name := range []string{"If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer"} {
+			r.Header.Set(name, tag)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code >= 500 {
+			t.Fatalf("%d: %s", w.Code, w.Body)
+		}
+		if w.Body.Len() > 0 {
+			if _, err := fhir.ParseResource(w.Body.Bytes()); err != nil {
+				t.Fatalf("the answer is no resource: %v: %s", err, w.Body)
+			}
+		}
+	})
 }

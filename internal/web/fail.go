@@ -56,6 +56,9 @@ func Fail(w http.ResponseWriter, err error) {
 	}
 	status := StatusOf(e.Kind)
 	h := w.Header()
+	if id := h.Get("X-Request-Id"); e.Kind == fault.Internal && id != "" {
+		e = fault.New(fault.Internal, "internal error; the request's id, %s, leads to it in the log", id)
+	}
 	for _, name := range ofSuccess {
 		delete(h, name)
 	}
