@@ -11,8 +11,8 @@ import (
 )
 
 // transaction makes all changes of a Bundle or none (R4 http.html#transaction), in the order DELETE, POST, PUT and PATCH;
-// reads come after, on what the changes left. The answer keeps the order of the request. A read that fails says so in
-// its own entry: the changes are durable by then.
+// reads come after, on what the changes left. The answer keeps the order of the request. A search that is wrong fails the
+// set before anything is changed; a read that finds nothing says so in its own entry: the changes are durable by then.
 func (h *Handler) transaction(outer *request, a *answer, list []*fhir.Node) error {
 	results := make([]done, len(list))
 	defer freeAll(results)
@@ -31,6 +31,11 @@ func (h *Handler) transaction(outer *request, a *answer, list []*fhir.Node) erro
 	}
 	if err := distinct(list, results); err != nil {
 		return err
+	}
+	for _, i := range steps[3] {
+		if err := h.understands(results[i].q); err != nil {
+			return inEntry(err, i)
+		}
 	}
 	if err := h.writeAll(outer, list, results, steps); err != nil {
 		return err
@@ -55,6 +60,16 @@ func (h *Handler) transactionStep(q *request) (int, error) {
 		return 0, nestedBundle()
 	}
 	return 3, nil
+}
+
+// understands makes sure, before anything is changed, that a search of a transaction can be asked at all.
+func (h *Handler) understands(q *request) error {
+	if q.route.place != atType && q.route.place != atRoot {
+		return nil
+	}
+	trial := *q
+	_, err := h.query(&trial, q.route.typ)
+	return err
 }
 
 // distinct makes sure that no resource and no fullUrl stands in a transaction twice (R4 http.html#transaction: it fails then).

@@ -139,6 +139,7 @@ func testTransaction(t *testing.T, base string) {
 			{"another type", tx("transaction", entry("POST", "Observation", patient("A"), "")), "Bundle.entry[0]", 400},
 			{"another id", tx("transaction", entry("PUT", "Patient/"+id, patientWithID("x", "A"), "")), "Bundle.entry[0].resource.id", 400},
 			{"an unknown type", tx("transaction", entry("POST", "Nonsense", patient("A"), "")), "Bundle.entry[0].request.url", 404},
+			{"a search that is wrong", tx("transaction", entry("PUT", "Patient/"+id, patientWithID(id, "A"), ""), entry("GET", "Patient?nonsense=1", "", "")), "Bundle.entry[1]", 400},
 			{"a misspelt condition", tx("transaction", entry("PUT", "Patient/"+id, patientWithID(id, "A"), "", `,"ifmatch":"W/\"9\""`)), "Bundle.entry[0].request.ifmatch", 400},
 			{"a condition that is no text", tx("transaction", entry("PUT", "Patient/"+id, patientWithID(id, "A"), "", `,"ifMatch":9`)), "Bundle.entry[0].request.ifMatch", 400},
 			{"an unknown member of an entry", tx("transaction", `{"nonsense":1,"request":{"method":"DELETE","url":"Patient/x"}}`), "Bundle.entry[0].nonsense", 400},
