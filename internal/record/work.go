@@ -1,7 +1,9 @@
 package record
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
@@ -215,6 +217,7 @@ func (p *plan) patientOf(ctx context.Context, it *item) (int64, error) {
 
 // confirm looks again, inside the transaction, at what the plan rests on, and asks the rules.
 func (p *plan) confirm(ctx context.Context, tx Tx) error {
+	p.lockOrder()
 	for _, c := range p.conds {
 		if err := p.confirmCondition(ctx, tx, c); err != nil {
 			return err
@@ -232,15 +235,31 @@ func (p *plan) confirm(ctx context.Context, tx Tx) error {
 	if err := p.confirmKeys(ctx, tx); err != nil {
 		return err
 	}
-	for _, it := range p.items {
-		if !it.named {
-			continue
-		}
+	for _, it := range p.named() {
 		if err := p.confirmItem(ctx, tx, it); err != nil {
 			return err
 		}
 	}
 	return p.askRules(ctx, tx)
+}
+
+// lockOrder puts conditions and aliases into one order for all writers, so that none waits for another who waits for it.
+func (p *plan) lockOrder() {
+	tenant := p.caller.Tenant
+	slices.SortStableFunc(p.conds, func(a, b condition) int { return cmp.Compare(lockKey(tenant, a), lockKey(tenant, b)) })
+	slices.SortFunc(p.aliases, func(a, b newAlias) int { return cmp.Or(cmp.Compare(a.typ, b.typ), cmp.Compare(a.fid, b.fid)) })
+}
+
+// named returns the items whose records others may change, in the order in which all writers lock them.
+func (p *plan) named() []*item {
+	var out []*item
+	for _, it := range p.items {
+		if it.named {
+			out = append(out, it)
+		}
+	}
+	slices.SortFunc(out, func(a, b *item) int { return cmp.Or(cmp.Compare(a.typ.Num, b.typ.Num), cmp.Compare(a.num, b.num)) })
+	return out
 }
 
 func (p *plan) confirmCondition(ctx context.Context, tx Tx, c condition) error {
