@@ -7,7 +7,8 @@ import (
 	"github.com/nilecare/nilecare/internal/fhir/search"
 )
 
-// blindStrings are the IDs of the atoms whose rows are hashes of beginnings: strings that must not stand in clear.
+// blindStrings are the IDs of the atoms whose rows are chains: strings that must not stand in clear and are searched by
+// their beginnings.
 var blindStrings = sync.OnceValue(func() map[uint32]bool {
 	m := map[uint32]bool{}
 	for _, t := range def.ResourceTypes() {

@@ -125,11 +125,7 @@ func (c *compiler) textEq(p search.TextEq, a string) error {
 	val, sub := []byte(p.Val), p.Sub
 	switch {
 	case blindStrings()[p.Atom.ID]:
-		val = c.keys.blind.WholeQuery(p.Atom.ID, p.Val)
-		if sub != nil {
-			keyed := c.keys.blindSub(p.Atom.ID, *sub)
-			sub = &keyed
-		}
+		val = c.keys.blind.Chain(p.Atom.ID, p.Val)
 	case p.Atom.Blind:
 		val = c.keys.blind.Blind(p.Atom.ID, p.Val)
 	}
@@ -143,16 +139,18 @@ func (c *compiler) textEq(p search.TextEq, a string) error {
 	return nil
 }
 
-// textPrefix writes the range of rows that begin with the text. A blind index answers with more than asked for; see opening.
+// textPrefix writes the range of rows that begin with the text. A blind index may answer with more than asked for; see opening.
 func (c *compiler) textPrefix(p search.TextPrefix, a string) {
-	if blindStrings()[p.Atom.ID] {
-		if hash, _ := c.keys.blind.PrefixQuery(p.Atom.ID, p.Val); hash != nil {
-			c.sql(" AND ", a, ".val = ").b.Arg(hash)
-		}
-		return
+	start := p.Val
+	switch {
+	case p.Atom.Blind && !blindStrings()[p.Atom.ID]:
+		return // its rows tell nothing of beginnings
+	case p.Atom.Blind:
+		chain, _ := c.keys.blind.ChainStart(p.Atom.ID, p.Val)
+		start = string(chain)
 	}
-	c.sql(" AND ", a, ".val >= ").b.Arg(append([]byte{}, p.Val...))
-	if end := after(p.Val); end != nil {
+	c.sql(" AND ", a, ".val >= ").b.Arg(append([]byte{}, start...))
+	if end := after(start); end != nil {
 		c.sql(" AND ", a, ".val < ").b.Arg(end)
 	}
 }

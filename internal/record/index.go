@@ -16,7 +16,7 @@ func (k *tenantKeys) indexRows(v *search.Values, num int64, target func(typ, id 
 	x := &Index{Text: make([]IdxText, 0, len(v.Text)), Ref: make([]IdxRef, 0, len(v.Ref))}
 	for _, r := range v.Text {
 		if r.Blind {
-			x.Text = k.blindRows(x.Text, r, num)
+			x.Text = append(x.Text, k.blindRow(r, num))
 		} else {
 			x.Text = append(x.Text, IdxText{r.Atom, r.Val, num, r.Sub})
 		}

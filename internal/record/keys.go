@@ -201,31 +201,11 @@ func (k *tenantKeys) drop(num int64) {
 	delete(k.open, num)
 }
 
-// blindSub replaces the hash of a blind text, which a dictionary could find out, by a keyed one.
-func (k *tenantKeys) blindSub(atom uint32, sub int64) int64 {
-	var in [9]byte
-	in[0] = 's'
-	binary.BigEndian.PutUint64(in[1:], uint64(sub))
-	h := k.blind.Blind(atom, string(in[:]))
-	return int64(h[0])<<40 | int64(h[1])<<32 | int64(h[2])<<24 | int64(h[3])<<16 | int64(h[4])<<8 | int64(h[5])
-}
-
-// blindRows appends the rows that stand for a text of a blind atom: for a string its beginnings and its whole, else one
-// keyed hash. The system of an identifier is no secret and stays.
-func (k *tenantKeys) blindRows(dst []IdxText, r search.TextRow, num int64) []IdxText {
-	if !blindStrings()[r.Atom] {
-		return append(dst, IdxText{r.Atom, string(k.blind.Blind(r.Atom, r.Val)), num, r.Sub})
+// blindRow returns the row that stands for a text of a blind atom: for a string its chain, else one keyed hash. The system
+// of an identifier is no secret and stays; search makes no Sub for blind strings.
+func (k *tenantKeys) blindRow(r search.TextRow, num int64) IdxText {
+	if blindStrings()[r.Atom] {
+		return IdxText{r.Atom, string(k.blind.Chain(r.Atom, r.Val)), num, r.Sub}
 	}
-	if r.Val == "" { // the mark that the element is there, for :missing
-		return append(dst, IdxText{r.Atom, "", num, 0})
-	}
-	forms := k.blind.Prefixes(r.Atom, r.Val)
-	for i, f := range forms {
-		sub := int64(0)
-		if i == len(forms)-1 {
-			sub = k.blindSub(r.Atom, r.Sub)
-		}
-		dst = append(dst, IdxText{r.Atom, string(f), num, sub})
-	}
-	return dst
+	return IdxText{r.Atom, string(k.blind.Blind(r.Atom, r.Val)), num, r.Sub}
 }

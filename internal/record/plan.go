@@ -384,24 +384,24 @@ func (p *plan) noneTwice() error {
 		typ int
 		num int64
 	}
-	seen := make(map[key]int, len(p.items))
-	urls := make(map[string]int, len(p.changes))
+	seen := make(map[key]bool, len(p.items))
+	urls := make(map[string]bool, len(p.changes))
 	for i := range p.changes {
 		u := p.changes[i].FullURL
-		if first, twice := urls[u]; twice && u != "" && strings.HasPrefix(u, "urn:") {
-			return entry(i, fault.New(fault.Invalid, "entries %d and %d have the same fullUrl", first, i).WithCode("duplicate"))
+		if urls[u] && u != "" && strings.HasPrefix(u, "urn:") {
+			return entry(i, fault.New(fault.Invalid, "two entries of the set have the same fullUrl").WithCode("duplicate"))
 		}
-		urls[u] = i
+		urls[u] = true
 	}
 	for _, it := range p.items {
 		if it.num == 0 || it.op == Create && it.result == Unchanged {
 			continue
 		}
 		k := key{it.typ.Num, it.num}
-		if first, twice := seen[k]; twice {
-			return entry(it.change, fault.New(fault.Invalid, "entries %d and %d change the same %s", first, it.change, it.typ.Name).WithCode("duplicate"))
+		if seen[k] {
+			return entry(it.change, fault.New(fault.Invalid, "two entries of the set change the same %s", it.typ.Name).WithCode("duplicate"))
 		}
-		seen[k] = it.change
+		seen[k] = true
 	}
 	return nil
 }

@@ -205,7 +205,7 @@ func (r *searching) opening(p search.Pred) string {
 		}
 	case search.TextPrefix:
 		if p.Atom.Blind {
-			if hash, exact := r.keys.blind.PrefixQuery(p.Atom.ID, p.Val); hash == nil || !exact {
+			if _, exact := r.keys.blind.ChainStart(p.Atom.ID, p.Val); !exact || !blindStrings()[p.Atom.ID] {
 				return "a search by the start of " + p.Atom.Path
 			}
 		}
@@ -261,10 +261,8 @@ func (r *searching) widen(p search.Pred, more bool) (search.Pred, error) {
 	if !more {
 		return search.Or{}, nil
 	}
-	if t, ok := p.(search.TextPrefix); ok { // the index knows a shorter start
-		if hash, _ := r.keys.blind.PrefixQuery(t.Atom.ID, t.Val); hash != nil {
-			return p, nil
-		}
+	if _, ok := p.(search.TextPrefix); ok { // the index knows a shorter start
+		return p, nil
 	}
 	return search.And{}, nil
 }

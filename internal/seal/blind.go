@@ -14,16 +14,28 @@ const BlindSize = 10
 
 // What is hashed begins with the domain, so that the forms of one text never meet each other's.
 const (
-	domainBlind  = 'b'
-	domainPrefix = 'p'
-	domainWhole  = 'w'
+	domainBlind = 'b'
+	domainChain = 'p'
+	domainWhole = 'w'
 )
 
-// PrefixLengths are the lengths, in runes, of the beginnings that [Blinder.Prefixes] stores. The list is part of the stored
-// format: changing it asks for a new index.
-func PrefixLengths() []int { return append([]int(nil), prefixLengths[:]...) }
+// chainRunes is how many of a text's characters its chain tells apart.
+const chainRunes = 24
 
-var prefixLengths = [...]int{1, 2, 3, 4, 6, 8, 12, 16, 24}
+// wholeSize is the length in bytes of what ends a chain.
+const wholeSize = 6
+
+// linkSize is how many bytes of a chain stand for the beginning of so many characters. One letter has few others to be taken
+// for, but is asked for alone; a longer beginning has all links before it to tell it apart.
+func linkSize(runes int) int {
+	switch runes {
+	case 1:
+		return 4
+	case 2:
+		return 3
+	}
+	return 2
+}
 
 // Blinder makes the blind forms of texts for one tenant. It is safe for concurrent use. See the package's comment for
 // what they tell an onlooker.
@@ -60,76 +72,52 @@ func (b *Blinder) AppendBlind(dst []byte, atom uint32, text string) []byte {
 	return b.append(dst, domainBlind, atom, text)
 }
 
-// Prefixes returns the blind forms that a starts-with search needs: of the text's beginnings of each of [PrefixLengths] that the
-// text is long enough for, shortest first, and last that of the whole. Beginnings and wholes are apart from each other
-// and from Blind. folded must be folded the way that queries are; an empty text has none.
-func (b *Blinder) Prefixes(atom uint32, folded string) [][]byte {
+// Chain returns the blind form of a text that is searched by its beginning: for each beginning of 1, 2, 3 … [chainRunes]
+// characters some bytes of its keyed hash, one behind the other, and last those of the whole. So texts that begin alike have chains
+// that begin alike, and one row of an index in the order of bytes answers a search by a beginning of any length. folded must be
+// folded the way that queries are; an empty text has no chain.
+func (b *Blinder) Chain(atom uint32, folded string) []byte {
 	if folded == "" {
 		return nil
 	}
-	out := make([][]byte, 0, len(prefixLengths)+1)
-	room := make([]byte, 0, (len(prefixLengths)+1)*BlindSize)
-	add := func(domain byte, text string) {
-		start := len(room)
-		room = b.append(room, domain, atom, text)
-		out = append(out, room[start:len(room):len(room)])
-	}
-	at, runes := 0, 0
-	for _, want := range prefixLengths {
-		end, ok := advance(folded, at, want-runes)
-		if !ok {
-			break
-		}
-		at, runes = end, want
-		add(domainPrefix, folded[:at])
-	}
-	add(domainWhole, folded)
-	return out
+	dst, _ := b.links(make([]byte, 0, 2*min(len(folded), chainRunes)+16), atom, folded)
+	return b.appendCut(dst, domainWhole, atom, folded, wholeSize)
 }
 
-// PrefixQuery returns the blind form to look for when texts that start with folded are asked for: that of its longest
-// stored beginning. exact says that this decides alone; else the matches are too many, and the store must open and compare
-// them. nil for an empty text, which every text starts with.
-func (b *Blinder) PrefixQuery(atom uint32, folded string) (hash []byte, exact bool) {
-	at, runes := 0, 0
-	for _, want := range prefixLengths {
-		end, ok := advance(folded, at, want-runes)
-		if !ok {
-			break
-		}
-		at, runes = end, want
-	}
-	if at == 0 {
+// ChainStart returns what the chains of all texts that begin with folded begin with. exact says that this decides alone; else
+// folded is longer than chains tell apart, and the store must open and compare. nil for an empty text, which every text
+// begins with.
+func (b *Blinder) ChainStart(atom uint32, folded string) (start []byte, exact bool) {
+	if folded == "" {
 		return nil, false
 	}
-	return b.append(make([]byte, 0, BlindSize), domainPrefix, atom, folded[:at]), at == len(folded)
+	return b.links(make([]byte, 0, 2*min(len(folded), chainRunes)+8), atom, folded)
 }
 
-// WholeQuery returns the blind form to look for when texts that are exactly folded are asked for among what Prefixes stored.
-func (b *Blinder) WholeQuery(atom uint32, folded string) []byte {
-	return b.append(make([]byte, 0, BlindSize), domainWhole, atom, folded)
-}
-
-// advance returns the offset n runes behind at; false where the text ends before.
-func advance(s string, at, n int) (int, bool) {
-	for ; n > 0; n-- {
-		if at >= len(s) {
-			return at, false
-		}
-		_, size := utf8.DecodeRuneInString(s[at:])
+// links appends the links of the text's beginnings; all says that the last one is of the whole text.
+func (b *Blinder) links(dst []byte, atom uint32, folded string) (out []byte, all bool) {
+	at := 0
+	for n := 1; n <= chainRunes && at < len(folded); n++ {
+		_, size := utf8.DecodeRuneInString(folded[at:])
 		at += size
+		dst = b.appendCut(dst, domainChain, atom, folded[:at], linkSize(n))
 	}
-	return at, true
+	return dst, at == len(folded)
 }
 
 func (b *Blinder) append(dst []byte, domain byte, atom uint32, text string) []byte {
+	return b.appendCut(dst, domain, atom, text, BlindSize)
+}
+
+// appendCut appends the first n bytes of the keyed hash.
+func (b *Blinder) appendCut(dst []byte, domain byte, atom uint32, text string, n int) []byte {
 	s := b.states.Get().(*state)
 	s.in = append(s.in[:0], domain)
 	s.in = binary.BigEndian.AppendUint32(s.in, atom)
 	s.in = append(s.in, text...)
 	s.mac.Reset()
 	_, _ = s.mac.Write(s.in) // a hash never fails
-	dst = append(dst, s.mac.Sum(s.sum[:0])[:BlindSize]...)
+	dst = append(dst, s.mac.Sum(s.sum[:0])[:n]...)
 	clear(s.in) // no text of a patient stays behind in the pool
 	if cap(s.in) <= maxKept {
 		b.states.Put(s)

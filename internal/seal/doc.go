@@ -21,11 +21,11 @@
 //   - which records share a value, and how often each value occurs (frequencies). Where values are unique by nature (an
 //     identifier, a telephone number) there is little to learn; where few values are common (a city, a postal code), the
 //     frequencies, set against public statistics, may give the value away;
-//   - from the rows of [Blinder.Prefixes], which records share their first 1, 2, 3, 4, 6, 8, 12, 16 and 24 characters. This is much: the rows of
-//     one record can be put together, the whole is a tree of shared beginnings, its first level has as few nodes as the alphabet, and a tree
-//     drawn from a public list of names or streets can be laid over it. Common values must be taken as guessable. What is
-//     rare stays hidden as one of many, and what is not a prefix is not told;
-//   - from the number of prefix rows, the approximate length of the text.
+//   - from a [Blinder.Chain], which records share their beginnings, character by character up to the 24th. This is much: the whole is a
+//     tree of shared beginnings, its first level has as few nodes as the alphabet, and a tree drawn from a public list of names or
+//     streets can be laid over it. Common values must be taken as guessable. What is rare stays hidden as one of many, and what is
+//     not a beginning is not told;
+//   - from the length of a chain, the length of the text, up to 24 characters.
 //
 // Atoms (search parameters) and tenants do not share hashes: the same text under another atom, or in another tenant, has another
 // hash. Two texts have the same hash by chance once in 2^80 pairs.

@@ -72,7 +72,7 @@ func OpenSQLite(ctx context.Context, o SQLiteOptions) (*SQLite, error) {
 func (s *SQLite) connect(ctx context.Context) error {
 	var err error
 	// The cache of the writer holds the inner pages of all index tables.
-	if s.writer, err = s.open(ctx, "PRAGMA cache_size=-32768"); err != nil {
+	if s.writer, err = s.open(ctx, "PRAGMA cache_size=-65536"); err != nil {
 		return err
 	}
 	for range s.options.Readers {
@@ -172,10 +172,7 @@ func (c *conn) forget() {
 func (s *SQLite) View(ctx context.Context, f func(Querier) error) error {
 	select {
 	case c := <-s.readers:
-		defer func() { s.readers <- c }()
-		old := c.SetInterrupt(ctx)
-		defer c.SetInterrupt(old)
-		return c.snapshot(ctx, f)
+		return s.lent(ctx, c, func() error { return c.snapshot(ctx, f) })
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closed:
@@ -187,14 +184,37 @@ func (s *SQLite) View(ctx context.Context, f func(Querier) error) error {
 func (s *SQLite) Read(ctx context.Context, f func(Querier) error) error {
 	select {
 	case c := <-s.readers:
-		defer func() { s.readers <- c }()
-		old := c.SetInterrupt(ctx)
-		defer c.SetInterrupt(old)
-		return f(sqliteTx{c})
+		return s.lent(ctx, c, func() error { return f(sqliteTx{c}) })
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.closed:
 		return errClosed
+	}
+}
+
+// lent runs f, which reads on c, under the caller's context, and gives c back. Where f panics, what it left unread is closed: it
+// would hold the connection to an old snapshot.
+func (s *SQLite) lent(ctx context.Context, c *conn, f func() error) error {
+	panics := true
+	old := c.SetInterrupt(ctx)
+	defer func() {
+		c.SetInterrupt(old)
+		if panics {
+			c.settle()
+		}
+		s.readers <- c
+	}()
+	err := f()
+	panics = false
+	return err
+}
+
+// settle ends what is still being read.
+func (c *conn) settle() {
+	for _, st := range c.stmts {
+		if st.Busy() {
+			_ = st.Reset()
+		}
 	}
 }
 

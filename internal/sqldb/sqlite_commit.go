@@ -210,6 +210,7 @@ func (s *SQLite) guarded(u *update, f func() error) (err error) {
 	defer func() {
 		s.writer.SetInterrupt(context.Background())
 		if p := recover(); p != nil {
+			s.writer.settle()
 			err = fmt.Errorf("sqlite: panic in a transaction: %v", p)
 		}
 	}()
