@@ -23,8 +23,9 @@ const (
 	batchTime    = 15 * time.Millisecond
 )
 
-// Update runs f in a transaction and returns after it is durable. f's error rolls its own changes back and no others'; f
-// may be run once only. The commit is shared with whoever writes at the same time.
+// Update runs f in a transaction and returns after it is durable. f's error rolls its own changes back and no others'. The commit
+// is shared with whoever writes at the same time; where one of them loses the transaction for all (an interrupted write), f is
+// run again, in one of its own.
 func (s *SQLite) Update(ctx context.Context, f func(Tx) error) error {
 	return s.enqueue(&update{ctx: ctx, run: f, answer: make(chan error, 1)})
 }
@@ -142,6 +143,10 @@ func (s *SQLite) gather(tx sqliteTx, u *update) (good []*update, last *update, e
 		}
 		if errors.Is(failed, errWrite) {
 			return good, nil, failed
+		}
+		// A write that is interrupted, or finds the disk full, undoes the whole transaction, savepoints or not.
+		if failed != nil && s.writer.GetAutocommit() {
+			return good, nil, errWrite
 		}
 		if n >= batchUpdates || time.Since(start) > batchTime {
 			return good, nil, nil
