@@ -31,6 +31,7 @@ func testConcurrency(t *testing.T, h Harness) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.f(&mob{b.with(t), stores}) })
 	}
+	b.sound()
 }
 
 // mob is many writers.

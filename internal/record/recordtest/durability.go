@@ -34,6 +34,7 @@ func testDurability(t *testing.T, h Harness) {
 		// The write-ahead log of a killed process is read at the next opening.
 		b := openBench(t, p, record.Options{})
 		k.judge(b, round == rounds-1)
+		b.sound()
 		if err := b.store.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -25,6 +25,7 @@ func testOracle(t *testing.T, h Harness) {
 	loadHospital(b, 8)
 	loadExamples(b, 700)
 	o := &oracle{bench: b, corpus: readCorpus(b), rand: rand.New(rand.NewPCG(uint64(envInt("NILECARE_ORACLE_SEED", 1)), 7))}
+	b.sound()
 	t.Logf("%d documents of %d types", len(o.corpus.byID), len(o.corpus.types))
 	t.Run("values", func(t *testing.T) { o.on(t).values(envInt("NILECARE_ORACLE_QUERIES", 1200)) })
 	t.Run("compositions", func(t *testing.T) { o.on(t).compositions(envInt("NILECARE_ORACLE_QUERIES", 1200)) })

@@ -27,6 +27,7 @@ func testSearch(t *testing.T, h Harness) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.f(b.with(t)) })
 	}
+	b.sound()
 }
 
 // addresses are strings that stand in no index in clear.

@@ -37,6 +37,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("search", func(t *testing.T) { testSearch(t, h) })
 	t.Run("oracle", func(t *testing.T) { testOracle(t, h) })
 	t.Run("concurrency", func(t *testing.T) { testConcurrency(t, h) })
+	t.Run("upkeep", func(t *testing.T) { testUpkeep(t, h) })
 	t.Run("secrecy", func(t *testing.T) { testSecrecy(t, h) })
 	t.Run("durability", func(t *testing.T) { testDurability(t, h) })
 }

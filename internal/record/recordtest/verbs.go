@@ -25,6 +25,9 @@ func testVerbs(t *testing.T, h Harness) {
 		{"refusals", refusals}, {"trail", trail}, {"bodies", bodies}, {"reopened", reopened},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.f(b.with(t)) })
+		if c.name != "reopened" {
+			b.sound()
+		}
 	}
 }
 
