@@ -15,6 +15,7 @@ import (
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/record/postgres"
 	"github.com/nilecare/nilecare/internal/record/recordtest"
+	"github.com/nilecare/nilecare/internal/record/sqlite"
 )
 
 // childURL tells the helper process which database it writes to.
@@ -117,4 +118,18 @@ func dump(t testing.TB, u string) []byte {
 func TestRecord(t *testing.T) {
 	server(t)
 	recordtest.Run(t, recordtest.Harness{New: place})
+}
+
+// TestBackupBetweenEngines restores a backup of each engine on the other.
+func TestBackupBetweenEngines(t *testing.T) {
+	server(t)
+	here := recordtest.Harness{New: place}
+	embedded := recordtest.Harness{New: func(t testing.TB) recordtest.Place {
+		dir := t.TempDir()
+		return recordtest.Place{Dir: dir, Open: func() (record.Engine, error) {
+			return sqlite.Open(context.Background(), sqlite.Options{Dir: dir})
+		}}
+	}}
+	t.Run("to SQLite", func(t *testing.T) { recordtest.BackupBetween(t, here, embedded) })
+	t.Run("to PostgreSQL", func(t *testing.T) { recordtest.BackupBetween(t, embedded, here) })
 }

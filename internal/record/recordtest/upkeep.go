@@ -89,7 +89,6 @@ func verifyFinds(t *testing.T, h Harness) {
 		"a reference":        {[]string{"UPDATE idx_ref SET target = target + 256 WHERE num = " + ofO}, []string{"UPDATE idx_ref SET target = target - 256 WHERE num = " + ofO}},
 		"a quantity":         {[]string{"UPDATE idx_num SET hi = 8 WHERE num = " + ofO}, []string{"UPDATE idx_num SET hi = lo WHERE num = " + ofO}},
 		"a row too many":     {[]string{"INSERT INTO idx_ref (tenant, target, atom, num) VALUES (1, 77, 77, " + ofO + ")"}, []string{"DELETE FROM idx_ref WHERE target = 77"}},
-		"an event":           {[]string{"UPDATE event SET vid = 9 WHERE vid = 2 AND num = " + ofP}, []string{"UPDATE event SET vid = 2 WHERE vid = 9 AND num = " + ofP}},
 	} {
 		b.exec(c.spoil...)
 		if v, err := b.store.Verify(b.ctx, func(record.Finding) {}); err != nil || v.Findings == 0 {
@@ -100,9 +99,13 @@ func verifyFinds(t *testing.T, h Harness) {
 			t.Fatalf("%s is not mended: %v", name, err)
 		}
 	}
+	b.exec("DELETE FROM event WHERE vid = 2 AND num = " + ofP)
+	if v, err := b.store.Verify(b.ctx, func(record.Finding) {}); err != nil || v.Findings != 1 {
+		t.Errorf("an event is missing: %d findings, %v", v.Findings, err)
+	}
 	// Bodies of two rows change places: each is sealed for its own.
 	b.exec("UPDATE version SET body = (SELECT body FROM version w WHERE w.num = version.num AND w.vid = 1) WHERE vid = 2 AND body IS NOT NULL AND num = " + ofP)
-	if v, err := b.store.Verify(b.ctx, func(record.Finding) {}); err != nil || v.Findings == 0 {
+	if v, err := b.store.Verify(b.ctx, func(record.Finding) {}); err != nil || v.Findings < 2 {
 		t.Errorf("a body moved: %d findings, %v", v.Findings, err)
 	}
 	if _, err := b.store.Read(b.ctx, "Patient", "u-p"); err == nil || fault.KindOf(err) != fault.Internal {
