@@ -52,6 +52,9 @@ type Job struct {
 	// Solo says that Run reads what a group of jobs may not have written yet, or asks rules that write: it gets a
 	// transaction of its own, where that makes a difference.
 	Solo bool
+	// First stands for the first record that Run locks, 0 for none. All jobs lock in the same order; an engine that runs several
+	// in one transaction runs them in the order of First.
+	First int64
 	// Run checks and returns what to write. It may be called more than once, each time in a transaction that has seen nothing of
 	// the time before.
 	Run func(ctx context.Context, tx Tx) (*Rows, error)

@@ -262,6 +262,14 @@ func (p *plan) named() []*item {
 	return out
 }
 
+// firstLock says which record the plan locks first, in the order of named; 0 where it locks none.
+func (p *plan) firstLock() int64 {
+	if n := p.named(); len(n) > 0 {
+		return int64(n[0].typ.Num)<<53 | n[0].num
+	}
+	return 0
+}
+
 func (p *plan) confirmCondition(ctx context.Context, tx Tx, c condition) error {
 	if err := tx.Lock(ctx, lockKey(p.caller.Tenant, c)); err != nil {
 		return err

@@ -49,7 +49,7 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 		}
 		return p.confirm(ctx, tx)
 	}
-	job := &Job{Solo: p.solo(), Run: func(ctx context.Context, tx Tx) (rows *Rows, err error) {
+	job := &Job{Solo: p.solo(), First: p.firstLock(), Run: func(ctx context.Context, tx Tx) (rows *Rows, err error) {
 		defer func() { // a rule's panic is that change's own: others may be in the same transaction
 			if r := recover(); r != nil {
 				rows, err = nil, fmt.Errorf("record: panic while writing: %v\n%s", r, debug.Stack())

@@ -98,9 +98,15 @@ func (s *SQLite) pragmas() string {
 	if s.options.Key != nil {
 		p = "PRAGMA hexkey='" + hex.EncodeToString(s.options.Key) + "';"
 	}
+	// Small pages: the index rows of one resource lie on two dozen pages, and each of them goes into the log whole. The VFS that
+	// seals the file does so in blocks of 4096 bytes, so there a page is one block.
+	page := "2048"
+	if s.options.Key != nil {
+		page = "4096"
+	}
 	// secure_delete: what is deleted is overwritten; temp_store: no temporary file holds clear text.
-	return p + "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;" +
-		"PRAGMA foreign_keys=on; PRAGMA secure_delete=on; PRAGMA temp_store=memory; PRAGMA wal_autocheckpoint=2000; PRAGMA journal_size_limit=67108864;"
+	return p + "PRAGMA page_size=" + page + "; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;" +
+		"PRAGMA foreign_keys=on; PRAGMA secure_delete=on; PRAGMA temp_store=memory; PRAGMA wal_autocheckpoint=16000; PRAGMA journal_size_limit=67108864;"
 }
 
 func (s *SQLite) open(ctx context.Context, extra string) (*conn, error) {

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,6 +120,7 @@ fill:
 }
 
 func (e *Engine) commit(batch []*waiting) {
+	slices.SortStableFunc(batch, func(a, b *waiting) int { return cmp.Compare(a.job.First, b.job.First) })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if len(batch) > 1 {
