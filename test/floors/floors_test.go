@@ -145,7 +145,11 @@ func TestImportsGoDown(t *testing.T) {
 			if !ours {
 				continue
 			}
-			if why := forbidden(s.room(), roomOf(dir)); why != "" {
+			to := roomOf(dir)
+			if s.test && to != "" && rooms[to] == rooms[s.room()] {
+				continue // a test may hold two neighbours against each other
+			}
+			if why := forbidden(s.room(), to); why != "" {
 				t.Errorf("%s imports %s: %s", s.file, dir, why)
 			}
 		}
