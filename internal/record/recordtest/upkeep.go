@@ -65,7 +65,7 @@ func some(b *bench) {
 
 func testUpkeep(t *testing.T, h Harness) {
 	for name, f := range map[string]func(*testing.T, Harness){
-		"verify": verifyFinds, "backup": backups, "broken backups": brokenBackups, "erase": erasure, "export": exports, "reindex": reindexes,
+		"verify": verifyFinds, "backup": backups, "broken backups": brokenBackups, "erase": erasure, "erase under writers": erasedUnderWriters, "export": exports, "reindex": reindexes,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, h) })
 	}
