@@ -56,6 +56,7 @@ func OpenSQLite(ctx context.Context, o SQLiteOptions) (*SQLite, error) {
 	if o.Readers <= 0 {
 		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
 	}
+	registerVFS()
 	lock, err := lockFile(o.Path + ".lock")
 	if err != nil {
 		return nil, err
@@ -88,9 +89,9 @@ func (s *SQLite) connect(ctx context.Context) error {
 func (s *SQLite) dsn() string {
 	uri := "file:" + strings.NewReplacer("?", "%3f", "#", "%23", "%", "%25").Replace(filepath.ToSlash(s.options.Path))
 	if s.options.Key != nil {
-		uri += "?vfs=adiantum"
+		return uri + "?vfs=adiantum"
 	}
-	return uri
+	return uri + "?vfs=" + walVFSName
 }
 
 func (s *SQLite) pragmas() string {
