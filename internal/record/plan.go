@@ -29,6 +29,7 @@ type plan struct {
 	aliases []newAlias
 	known   map[aliasKey]int64 // aliases of this plan
 	newKeys []KeyRow
+	guessed []int64             // of newKeys, those that somebody else may be making too
 	opened  map[int64]*seal.Key // of newKeys
 	undo    []func()            // gives the changes back as the caller made them
 }

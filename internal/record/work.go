@@ -171,6 +171,9 @@ func (p *plan) keyFor(ctx context.Context, it *item) (*seal.Key, error) {
 		return nil, err
 	}
 	it.keyNum = num
+	if num == it.num && !it.named && p.opened[num] == nil {
+		return p.newKey(num) // the patient got its number just now: there is no key to look for
+	}
 	return p.patientKey(ctx, num)
 }
 
@@ -186,7 +189,13 @@ func (p *plan) patientKey(ctx context.Context, num int64) (*seal.Key, error) {
 	if err != nil || key != nil {
 		return key, err
 	}
-	key = seal.NewKey()
+	p.guessed = append(p.guessed, num)
+	return p.newKey(num)
+}
+
+// newKey makes the data key of that number as part of the plan.
+func (p *plan) newKey(num int64) (*seal.Key, error) {
+	key := seal.NewKey()
 	wrapped, err := key.Wrap(p.keys.tenant, keyData(p.caller.Tenant, num))
 	if err != nil {
 		return nil, err
@@ -291,8 +300,8 @@ func (p *plan) confirmCondition(ctx context.Context, tx Tx, c condition) error {
 
 // confirmKeys looks whether somebody else made a key that this plan makes.
 func (p *plan) confirmKeys(ctx context.Context, tx Tx) error {
-	for _, k := range p.newKeys {
-		key, err := p.s.patientKey(ctx, tx, p.caller.Tenant, k.Num)
+	for _, num := range p.guessed {
+		key, err := p.s.patientKey(ctx, tx, p.caller.Tenant, num)
 		if err != nil {
 			return err
 		}
