@@ -160,12 +160,15 @@ func (n *Node) Remove(c *Node) bool {
 	return false
 }
 
-// Replace puts b at the place of the child a, under a's name; false where a is no child of n.
+// Replace puts b at the place of the child a, under a's name; false where a is no child of n. b may be a itself.
 func (n *Node) Replace(a, b *Node) bool {
 	var prev *Node
 	for x := n.first; x != nil; prev, x = x, x.next {
 		if x != a {
 			continue
+		}
+		if a == b {
+			return true
 		}
 		b.Name, b.next = a.Name, a.next
 		if prev == nil {
@@ -230,18 +233,44 @@ func (n *Node) Equal(m *Node) bool {
 		}
 		return a == nil && b == nil
 	case Object:
-		if n.Len() != m.Len() {
-			return false
-		}
-		for a := n.first; a != nil; a = a.next {
-			b := m.Get(a.Name)
-			if b == nil || !a.Equal(b) {
-				return false
+		return n.sameMembers(m)
+	}
+	return true
+}
+
+// sameMembers is Equal for objects. Members mostly stand in one order and are found in step; from where they do not, those of a
+// large object are found by a map, so that hostile objects take no more than linear time.
+func (n *Node) sameMembers(m *Node) bool {
+	size := n.Len()
+	if size != m.Len() {
+		return false
+	}
+	var byName map[string]*Node
+	a, step := n.first, m.first
+	for ; a != nil; a, step = a.next, step.next {
+		b := step
+		switch {
+		case b.Name == a.Name:
+		case size <= smallObject:
+			b = m.Get(a.Name)
+		default:
+			if byName == nil {
+				byName = make(map[string]*Node, size)
+				for c := m.first; c != nil; c = c.next {
+					byName[c.Name] = c
+				}
 			}
+			b = byName[a.Name]
+		}
+		if b == nil || !a.Equal(b) {
+			return false
 		}
 	}
 	return true
 }
+
+// smallObject is how many members are searched one by one; a map pays only for more.
+const smallObject = 24
 
 // NewString returns a String node.
 func NewString(s string) *Node { return &Node{Kind: String, Text: s} }

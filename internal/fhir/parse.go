@@ -10,6 +10,11 @@ import (
 // MaxDepth is how deep objects and arrays may nest; deeper input is an error.
 const MaxDepth = 96
 
+// MaxValues is how many values, members and items together, one text may hold; more are an error. A value takes some seventy
+// bytes of memory, and hostile text makes one of every second byte; FHIR's own examples, without spaces, have 13 bytes a
+// value at least, so that nothing of 64 MiB or less is refused that says anything.
+const MaxValues = 5_000_000
+
 // SyntaxError says where and why a text is no JSON that FHIR allows.
 type SyntaxError struct {
 	Offset int    // bytes from the start
@@ -60,21 +65,30 @@ type parser struct {
 	pos  int
 	slab []Node
 	size int
+	made int // values in all slabs
 	// loose admits what JSON allows and FHIR does not.
 	loose bool
 }
 
+// alloc returns a new node; nil where there are MaxValues.
 func (p *parser) alloc() *Node {
 	if len(p.slab) == 0 {
+		if p.made >= MaxValues {
+			return nil
+		}
 		if p.size == 0 {
 			p.size = min(max(len(p.data)/40, 8), 256)
 		}
+		p.size = min(p.size, MaxValues-p.made)
 		p.slab = make([]Node, p.size)
+		p.made += p.size
 	}
 	n := &p.slab[0]
 	p.slab = p.slab[1:]
 	return n
 }
+
+func (p *parser) tooMany() error { return p.fail(fmt.Sprintf("more than %d values", MaxValues)) }
 
 func (p *parser) fail(reason string) error { return &SyntaxError{p.pos, reason} }
 
@@ -168,7 +182,7 @@ func (p *parser) object(n *Node, depth int) error {
 		// Small objects, nearly all, are searched in line; large ones get a set, so that hostile input stays linear.
 		count++
 		dup := false
-		if count <= 24 {
+		if count <= smallObject {
 			dup = n.Get(name) != nil
 		} else {
 			if names == nil {
@@ -192,6 +206,9 @@ func (p *parser) object(n *Node, depth int) error {
 		p.space()
 		at = p.pos
 		c := p.alloc()
+		if c == nil {
+			return p.tooMany()
+		}
 		if err := p.value(c, depth); err != nil {
 			return err
 		}
@@ -234,6 +251,9 @@ func (p *parser) array(n *Node, depth int) error {
 	for {
 		p.space()
 		c := p.alloc()
+		if c == nil {
+			return p.tooMany()
+		}
 		if err := p.value(c, depth); err != nil {
 			return err
 		}
