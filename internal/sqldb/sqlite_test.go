@@ -378,7 +378,7 @@ func TestManyStatements(t *testing.T) {
 			for i := range 300 {
 				var n int
 				if _, err := sqldb.QueryRow(ctx, q, []any{&n}, fmt.Sprintf("SELECT %d + $1", i+outer*1000), 1); err != nil || n != i+outer*1000+1 {
-					return fmt.Errorf("statement %d gave %d, %v", i, n, err)
+					return errors.Join(fmt.Errorf("statement %d gave %d", i, n), err)
 				}
 			}
 			// The text that is being read, within itself.

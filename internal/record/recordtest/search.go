@@ -114,11 +114,8 @@ func totals(b *bench) {
 		{[]string{"code", "urn:total|0,urn:total|1", "_summary", "count"}, 0, 7},
 		{[]string{"code:not", "urn:total|0", "_total", "accurate"}, 3, 3},
 		{[]string{"code", "urn:total|9"}, 0, 0},
-		{[]string{"_type", "", "_count", "0"}, 0, 7},
+		{[]string{"_count", "0"}, 0, 7},
 	} {
-		if c.params[0] == "_type" {
-			c.params = c.params[2:]
-		}
 		page, err := b.store.Search(b.ctx, query(b, "Basic", c.params...))
 		if err != nil {
 			b.Fatal(err)

@@ -58,14 +58,13 @@ func TestRecord(t *testing.T) {
 func TestSealedFile(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	p := place(t, key)
-	recordtest.Sealed(t, p, func(all []byte) {
+	recordtest.Sealed(t, p, func() {
 		for _, name := range []string{sqlite.FileName, sqlite.FileName + "-wal"} {
 			head, err := os.ReadFile(filepath.Join(p.Dir, name))
 			if err == nil && bytes.HasPrefix(head, []byte("SQLite format")) {
 				t.Errorf("%s is a plain database", name)
 			}
 		}
-		_ = all
 	})
 	for name, wrong := range map[string][]byte{"another key": bytes.Repeat([]byte{8}, 32), "no key": nil} {
 		e, err := sqlite.Open(context.Background(), sqlite.Options{Dir: p.Dir, Key: wrong})
