@@ -554,8 +554,8 @@ func (c *compiler) lastUpdated(p search.LastUpdated, a string) {
 
 // seqAt returns the first seq of the millisecond that holds, or follows, the microsecond.
 func seqAt(micros int64) int64 {
-	if micros >= ident.Time(ident.Max).UnixMicro() {
-		return ident.Max
+	if micros > ident.Time(ident.Max).UnixMicro() {
+		return ident.Max + 1
 	}
 	if micros <= 0 {
 		return 0

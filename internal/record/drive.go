@@ -57,6 +57,8 @@ func rankOf(p search.Pred) int {
 			return 4
 		case isDerived(p.Atom.ID):
 			return 8
+		case p.Atom.Fixed():
+			return 13
 		}
 		return 10
 	case search.RefTo, search.InCompartment:

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
@@ -17,7 +18,8 @@ type Engine interface {
 	// Read runs f, which asks a single statement, on the last commit.
 	Read(ctx context.Context, tenant int32, f func(sqldb.Querier) error) error
 	// Commit runs the job in a transaction, perhaps together with others, and returns once it is durable. A job that fails
-	// leaves nothing behind.
+	// leaves nothing behind. A body whose key is marked as destroyed is refused with [ErrErased]; the mark cannot come between the
+	// look and the commit.
 	Commit(ctx context.Context, tenant int32, job *Job) error
 	// Dialect says where the statements must differ.
 	Dialect() Dialect
@@ -88,6 +90,18 @@ type VersionRow struct {
 	KeyNum        int64
 	Body          []byte // nil: a tombstone
 	Audit         int64  // AuditRow.ID; engines set it
+}
+
+// SealedBy returns the numbers of the keys that seal the bodies of r, those of patients alone, in order.
+func (r *Rows) SealedBy() []int64 {
+	var nums []int64
+	for i := range r.Versions {
+		if v := &r.Versions[i]; v.Body != nil && v.KeyNum != tenantKey {
+			nums = append(nums, v.KeyNum)
+		}
+	}
+	slices.Sort(nums)
+	return slices.Compact(nums)
 }
 
 // KeyRow is a new data key.

@@ -14,7 +14,7 @@ const firstNumber = 1 << 40
 
 // numberOf reads an id that is a record's number in decimal.
 func numberOf(id string) (int64, bool) {
-	if len(id) < 13 || len(id) > 16 || id[0] == '0' {
+	if len(id) < 13 || len(id) > 16 || id[0] < '1' || id[0] > '9' {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(id, 10, 64)

@@ -111,15 +111,15 @@ func (s *Store) standingKey(ctx context.Context, tenant int32, num int64, parent
 		}
 	}
 	if destroyed != 0 {
-		return nil, errErased
+		return nil, ErrErased
 	}
 	return seal.Unwrap(parent, wrapped, keyData(tenant, num))
 }
 
-// errErased is what a write to, or a read of, a patient gets whose key was destroyed.
-var errErased = fault.New(fault.Gone, "the patient's record was erased")
+// ErrErased is what a write to, or a read of, a patient gets whose key is destroyed, or is about to be.
+var ErrErased = fault.New(fault.Gone, "the patient's record was erased")
 
-// patientKey returns the key of that number, 0 being the tenant's; nil where there is none, errErased where it was destroyed.
+// patientKey returns the key of that number, 0 being the tenant's; nil where there is none, ErrErased where it was destroyed.
 func (s *Store) patientKey(ctx context.Context, q sqldb.Querier, tenant int32, num int64) (*seal.Key, error) {
 	k, err := s.forTenant(ctx, tenant)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Store) patientKey(ctx context.Context, q sqldb.Querier, tenant int32, n
 		return nil, err
 	}
 	if destroyed != 0 {
-		return nil, errErased
+		return nil, ErrErased
 	}
 	return seal.Unwrap(k.tenant, wrapped, keyData(tenant, num))
 }

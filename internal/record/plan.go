@@ -31,6 +31,7 @@ type plan struct {
 	newKeys []KeyRow
 	guessed []int64             // of newKeys, those that somebody else may be making too
 	opened  map[int64]*seal.Key // of newKeys
+	erasing map[int64]*seal.Key // keys that only this plan may still use
 	undo    []func()            // gives the changes back as the caller made them
 }
 
@@ -78,12 +79,12 @@ type newAlias struct {
 // plan works the changes out.
 //
 // It changes the resources: [plan.restore] takes that back before another plan is made of them.
-func (s *Store) plan(ctx context.Context, q sqldb.Querier, settled bool, caller access.Caller, changes []Change) (*plan, error) {
+func (s *Store) plan(ctx context.Context, q sqldb.Querier, settled bool, caller access.Caller, changes []Change, erasing map[int64]*seal.Key) (*plan, error) {
 	keys, err := s.forTenant(ctx, caller.Tenant)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{s: s, caller: caller, keys: keys, q: q, settled: settled, changes: changes, items: make([]*item, 0, len(changes))}
+	p := &plan{s: s, caller: caller, keys: keys, q: q, settled: settled, changes: changes, erasing: erasing, items: make([]*item, 0, len(changes))}
 	if err := p.run(ctx); err != nil {
 		p.restore()
 		return nil, err

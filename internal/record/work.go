@@ -179,7 +179,7 @@ func (p *plan) keyFor(ctx context.Context, it *item) (*seal.Key, error) {
 
 // patientKey returns the data key of that number, and makes it, as part of the plan, where there is none.
 func (p *plan) patientKey(ctx context.Context, num int64) (*seal.Key, error) {
-	if k := p.opened[num]; k != nil {
+	if k := cmp.Or(p.opened[num], p.erasing[num]); k != nil {
 		return k, nil
 	}
 	key, err := p.s.patientKey(ctx, p.q, p.caller.Tenant, num)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/seal"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
@@ -22,6 +23,11 @@ import (
 // All this is prepared on a snapshot, outside of the transaction; inside, what it rested on is looked at again, and where another
 // writer was faster the work is done anew in the transaction, where nobody can be.
 func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) {
+	return s.write(ctx, changes, nil)
+}
+
+// write is Write that has keys which are out of use already: those of patients who are being erased.
+func (s *Store) write(ctx context.Context, changes []Change, erasing map[int64]*seal.Key) ([]Outcome, error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -32,7 +38,7 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 	}
 	var p *plan
 	if err := s.onSnapshot(ctx, caller.Tenant, changes, func(q sqldb.Querier) (err error) {
-		p, err = s.plan(ctx, q, true, caller, changes)
+		p, err = s.plan(ctx, q, true, caller, changes, erasing)
 		return err
 	}); err != nil {
 		return nil, err
@@ -43,7 +49,7 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 	fresh := true
 	replan := func(ctx context.Context, tx Tx) (err error) {
 		p.restore()
-		if p, err = s.plan(ctx, tx, false, caller, changes); err != nil {
+		if p, err = s.plan(ctx, tx, false, caller, changes, erasing); err != nil {
 			p = &plan{}
 			return err
 		}

@@ -202,6 +202,12 @@ func (r pgRows) Close() error {
 	return nil
 }
 
+// DividedByZero reports whether a statement divided by zero.
+func DividedByZero(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "22012"
+}
+
 // FromServer reports whether the error came from the server or the connection, so that the transaction cannot go on.
 func FromServer(err error) bool {
 	var pg *pgconn.PgError

@@ -76,6 +76,12 @@ func (s *SQLite) connect(ctx context.Context) error {
 	if s.writer, err = s.open(ctx, "PRAGMA cache_size=-65536"); err != nil {
 		return err
 	}
+	// The log and its index are there now, made with the mode of any file.
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Chmod(s.options.Path+suffix, 0o600); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("sqlite: %w", err)
+		}
+	}
 	for range s.options.Readers {
 		c, err := s.open(ctx, "PRAGMA cache_size=-4096; PRAGMA query_only=on")
 		if err != nil {

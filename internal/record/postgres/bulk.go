@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 // bulk is the rows of several jobs, column by column, as the bulk statements take them.
@@ -44,6 +45,7 @@ func (b *bulk) add(r *record.Rows) bool {
 // write sends all rows in one round trip: a statement a table, each with arrays of its columns.
 func (b *bulk) write(ctx context.Context, c *pgx.Conn) error {
 	batch := &pgx.Batch{}
+	b.refuseErased(batch)
 	b.keys(batch)
 	b.records(batch)
 	b.versions(batch)
@@ -54,9 +56,22 @@ func (b *bulk) write(ctx context.Context, c *pgx.Conn) error {
 		return nil
 	}
 	if err := c.SendBatch(ctx, batch).Close(); err != nil {
+		if sqldb.DividedByZero(err) {
+			return record.ErrErased
+		}
 		return fmt.Errorf("record: postgres: %w", err)
 	}
 	return nil
+}
+
+// refuseErased makes the transaction fail where a body is sealed by a key that is marked as destroyed, and keeps the keys from being
+// marked before it ends. It divides by zero: the statements of a batch are sent together, and this is how one of them can stop
+// the others.
+func (b *bulk) refuseErased(batch *pgx.Batch) {
+	if nums := b.rows.SealedBy(); len(nums) > 0 {
+		batch.Queue("SELECT 1 / CASE WHEN bool_or(k.marked) THEN 0 ELSE 1 END FROM (SELECT destroyed_at IS NOT NULL AS marked FROM seal_key WHERE tenant = $1 AND num = ANY($2::bigint[]) ORDER BY num FOR SHARE) k",
+			b.tenant, nums)
+	}
 }
 
 // column makes an array of one column's values.

@@ -105,7 +105,9 @@ func (e *Engine) Read(ctx context.Context, _ int32, f func(sqldb.Querier) error)
 func (e *Engine) Commit(ctx context.Context, _ int32, job *record.Job) error {
 	var rows *record.Rows
 	run := func(tx sqldb.Tx) (err error) {
-		rows, err = job.Run(ctx, tx)
+		if rows, err = job.Run(ctx, tx); err == nil && rows != nil {
+			err = refuseErased(ctx, tx, rows)
+		}
 		return err
 	}
 	flush := func(tx sqldb.Tx) error {
@@ -123,6 +125,21 @@ func (e *Engine) Commit(ctx context.Context, _ int32, job *record.Job) error {
 		}
 		return flush(tx)
 	})
+}
+
+// refuseErased refuses bodies that a key would seal which is marked as destroyed.
+func refuseErased(ctx context.Context, tx sqldb.Tx, rows *record.Rows) error {
+	for _, num := range rows.SealedBy() {
+		var marked bool
+		_, err := sqldb.QueryRow(ctx, tx, []any{&marked}, "SELECT destroyed_at IS NOT NULL FROM seal_key WHERE tenant = $1 AND num = $2", rows.Tenant, num)
+		if err != nil {
+			return err
+		}
+		if marked {
+			return record.ErrErased
+		}
+	}
+	return nil
 }
 
 // Scrub implements record.Engine: deleted rows are overwritten as they are deleted; the log is what may still hold them.
