@@ -40,7 +40,7 @@ func TestDrive(t *testing.T) {
 		{"Patient", []string{"_lastUpdated", "ne2020"}, -1},
 		{"Observation", []string{"status", "final", "patient", "Patient/1", "date", "ge2020"}, 1},
 		{"Observation", []string{"status", "final", "date", "ge2020", "code", "urn:s|c"}, 2},
-		{"Observation", []string{"status", "final", "patient.identifier", "urn:s|1"}, 0},
+		{"Observation", []string{"status", "final", "patient.identifier", "urn:s|1"}, 1},
 		{"Observation", []string{"value-quantity", "gt5", "date", "ge2020"}, 1},
 	} {
 		ps := preds(t, c.typ, c.params...)

@@ -68,6 +68,10 @@ func (a *Atom) hasType(names ...string) bool {
 	return false
 }
 
+// Fixed reports whether all its values are of a short fixed list: a code with a required binding, or a boolean. Each of
+// them is shared by a good part of all resources.
+func (a *Atom) Fixed() bool { return a.binding != nil || a.hasType("boolean") }
+
 // whole extracts the atom's rows alone, strings not cut.
 func (a *Atom) whole(r *fhir.Resource) *Values {
 	x := extractor{vals: &Values{}, whole: true}
