@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/fhir/def"
@@ -60,8 +61,29 @@ var atomTypes = sync.OnceValue(func() map[uint32]string {
 	return m
 })
 
-// referenceTargets are the types that a reference without a type may mean: all.
-func referenceTargets(*search.Atom) []string {
+// atomTargets are the types that the references of an atom may point to, by the definitions of its parameters.
+var atomTargets = sync.OnceValue(func() map[uint32][]string {
+	m := map[uint32][]string{}
+	for _, t := range def.ResourceTypes() {
+		for _, sp := range def.SearchParams(t.Name) {
+			refs, _, _ := search.ParamAtoms(t.Name, sp.Code)
+			for _, r := range refs {
+				for _, target := range sp.Targets {
+					if r.Kind == search.Reference && !slices.Contains(m[r.ID], target) {
+						m[r.ID] = append(m[r.ID], target)
+					}
+				}
+			}
+		}
+	}
+	return m
+})
+
+// referenceTargets are the types that a reference without a type may mean.
+func referenceTargets(a *search.Atom) []string {
+	if targets := atomTargets()[a.ID]; len(targets) > 0 && !slices.Contains(targets, "Resource") {
+		return targets
+	}
 	types := def.ResourceTypes()
 	names := make([]string, len(types))
 	for i, t := range types {
