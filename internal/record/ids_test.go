@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -32,6 +33,32 @@ func TestNumbersAndIDs(t *testing.T) {
 		if n, ok := numberOf(id); ok {
 			t.Errorf("%q is taken for %d", id, n)
 		}
+	}
+}
+
+// TestAliasesKeepNoBodies: an id that is a part of a large body does not keep the body in memory.
+func TestAliasesKeepNoBodies(t *testing.T) {
+	body := strings.Repeat("x", 1<<20)
+	c := aliasCache{nums: map[aliasKey]int64{}}
+	c.put(aliasKey{1, 2, body[100:110]}, 7)
+	if n, ok := c.get(aliasKey{1, 2, "xxxxxxxxxx"}); !ok || n != 7 {
+		t.Fatal("not kept")
+	}
+	for k := range c.nums {
+		if unsafe.StringData(k.fid) == unsafe.StringData(body[100:]) {
+			t.Error("the body is kept")
+		}
+	}
+}
+
+// TestAliasesAreBounded: the cache forgets rather than grow without end.
+func TestAliasesAreBounded(t *testing.T) {
+	c := aliasCache{nums: map[aliasKey]int64{}}
+	for i := range aliasesKept + 10 {
+		c.put(aliasKey{1, 1, strconv.Itoa(i)}, int64(i))
+	}
+	if len(c.nums) != aliasesKept {
+		t.Errorf("%d are kept", len(c.nums))
 	}
 }
 

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -99,6 +100,7 @@ func (c *aliasCache) get(k aliasKey) (int64, bool) {
 }
 
 func (c *aliasCache) put(k aliasKey, num int64) {
+	k.fid = strings.Clone(k.fid) // a part of a parsed body, as most ids here are, would keep the whole body in memory
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.nums) >= aliasesKept {
