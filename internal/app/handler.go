@@ -44,7 +44,8 @@ func (s *server) handler() (http.Handler, error) {
 		return nil, err
 	}
 	s.fhir = s.program.fhirHandler(s.store, cfg.MaxEntries)
-	api := edge.Wrap(http.HandlerFunc(s.route))
+	s.idle = newIdleTrimmer()
+	api := s.idle.wrap(edge.Wrap(http.HandlerFunc(s.route)))
 	health, ready := web.Alive(), web.Ready(s.isReady)
 	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,7 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	debug.FreeOSMemory() // what starting took is not needed to serve
+	go s.idle.run(ctx, trimAfter)
 	stopControl, err := s.startControl(ctx)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -66,6 +67,7 @@ type server struct {
 	traces  traceProvider
 	guard   bool // only the names of this machine are answered to
 	ready   atomic.Bool
+	idle    *idleTrimmer
 }
 
 // run serves until ctx ends, then stops gracefully.
