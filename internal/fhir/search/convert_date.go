@@ -68,7 +68,7 @@ func parseDate(s string) (lo, hi int64, ok bool) {
 	if !ok || year == 0 {
 		return 0, 0, false
 	}
-	month, mday := 1, 1
+	var month, mday int
 	switch {
 	case rest == "":
 		return span(year, 1, 1, year+1, 1, 1)
