@@ -106,8 +106,36 @@ type question struct {
 	searchtest.Query
 }
 
+// answerable are a type's search and the examples that it must find.
+type answerable struct {
+	typ string
+	searchtest.Query
+	examples map[string]string // Type/id → file
+}
+
+// grouped brings questions together that ask the same.
+func grouped(qs []question) []answerable {
+	type key struct {
+		typ string
+		searchtest.Query
+	}
+	at := map[key]int{}
+	var out []answerable
+	for _, q := range qs {
+		k := key{q.typ, q.Query}
+		i, known := at[k]
+		if !known {
+			i = len(out)
+			at[k] = i
+			out = append(out, answerable{q.typ, q.Query, map[string]string{}})
+		}
+		out[i].examples[q.name()] = q.file
+	}
+	return out
+}
+
 // questions returns the searches for the examples that can be stored: all of them, or for each parameter of each type those for
-// the first and for the middle one of the examples that have a value, by its first and by its last value.
+// the first, a middle and the last one of the examples that have a value, by its first and by its last value.
 func questions(all []example, every bool) []question {
 	byParam := map[string][][]question{}
 	var order []string
@@ -138,7 +166,7 @@ func questions(all []example, every bool) []question {
 			}
 			continue
 		}
-		for _, i := range slices.Compact([]int{0, len(of) / 2}) {
+		for _, i := range slices.Compact([]int{0, len(of) / 2, len(of) - 1}) {
 			for _, j := range slices.Compact([]int{0, len(of[i]) - 1}) {
 				out = append(out, of[i][j])
 			}

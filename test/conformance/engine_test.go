@@ -24,17 +24,22 @@ type house struct {
 	env    []string
 }
 
-// engines are the databases that can be had here, by name, each with what makes an empty one.
-func engines(t *testing.T) map[string]func(testing.TB) house {
+// engine is a database that can be had here, and what makes an empty one.
+type engine struct {
+	name string
+	open func(testing.TB) house
+}
+
+// engines are the databases that can be had here.
+func engines(t *testing.T) []engine {
 	t.Helper()
-	all := map[string]func(testing.TB) house{"SQLite": func(t testing.TB) house { return newHouse(t, "SQLite", "") }}
+	all := []engine{{"SQLite", func(t testing.TB) house { return newHouse(t, "SQLite", "") }}}
 	server := os.Getenv("NILECARE_TEST_POSTGRES")
 	if server == "" {
 		t.Log("NILECARE_TEST_POSTGRES names no server (scripts/with-postgres starts one): SQLite alone")
 		return all
 	}
-	all["PostgreSQL"] = func(t testing.TB) house { return newHouse(t, "PostgreSQL", newDatabase(t, server)) }
-	return all
+	return append(all, engine{"PostgreSQL", func(t testing.TB) house { return newHouse(t, "PostgreSQL", newDatabase(t, server)) }})
 }
 
 func newHouse(t testing.TB, engine, database string) house {

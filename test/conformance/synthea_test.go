@@ -73,9 +73,9 @@ func TestSynthea(t *testing.T) {
 	if bundles != 100 {
 		t.Fatalf("%d Bundles", bundles)
 	}
-	for name, open := range engines(t) {
-		t.Run(name, func(t *testing.T) {
-			h := open(t)
+	for _, e := range engines(t) {
+		t.Run(e.name, func(t *testing.T) {
+			h := e.open(t)
 			start := time.Now()
 			out := h.must(t, "import", syntheaArchive(t))
 			imported := time.Since(start)
