@@ -107,6 +107,20 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// serverRuns reports whether a server has the data folder's database open.
+func serverRuns(ctx context.Context, data string) bool {
+	path, folder, err := socketPath(data)
+	if err != nil {
+		return false
+	}
+	defer folder.Close()
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
+
 // askServer lets the server that has the data folder's database open run an operation. asked is false where none listens.
 func askServer(ctx context.Context, data, name string, params url.Values, out io.Writer) (asked bool, err error) {
 	path, folder, err := socketPath(data)

@@ -117,6 +117,9 @@ func (p *Program) importDoor(ctx context.Context, f *importFlags, o *importer.Op
 	}
 	store, err := p.open(ctx)
 	if err != nil {
+		if p.cfg.Database == "" && serverRuns(ctx, p.cfg.Data) {
+			err = fmt.Errorf("%w: a server runs on it; import through that with --server http://%s%s", err, p.cfg.Listen, fhirPath)
+		}
 		return nil, err
 	}
 	// Notes about a database that was emptied since are wrong.
