@@ -123,14 +123,3 @@ type Page struct {
 // Rule is what must be true of one type, asked inside the transaction of every change. old is nil for a new resource, new
 // for a delete. No network, no peer, no clock.
 type Rule func(ctx context.Context, tx Tx, old, new *fhir.Resource) error
-
-// The verbs of Store, all for the tenant of the context's access.Caller:
-//
-//	Read(ctx, typ, id string) (*Version, error)                 // NotFound, Gone
-//	ReadVersion(ctx, typ, id string, vid int64) (*Version, error) // a tombstone is Gone
-//	History(ctx, HistoryQuery) (*HistoryPage, error)
-//	Search(ctx, *search.Query) (*Page, error)
-//	Everything(ctx, typ, id string, types []string, since time.Time, count int, cursor string) (*Page, error)
-//	Write(ctx, []Change) ([]Outcome, error)                     // *EntryError where one change is at fault
-//	Validate: none; the store validates inside Write with fhir/validate.
-type verbs struct{}
