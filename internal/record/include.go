@@ -11,6 +11,14 @@ import (
 // MaxIncluded is how many resources _include and _revinclude add to a page at most.
 const MaxIncluded = 2000
 
+// maxReferrers is how many references to a page's resources are looked at: several may be of one resource, or of one that
+// stands on the page already.
+const maxReferrers = 4 * MaxIncluded
+
+func tooManyIncluded() error {
+	return fault.New(fault.TooCostly, "_include and _revinclude add more than %d resources to this page: ask for fewer matches at a time (_count)", MaxIncluded)
+}
+
 // recordKey is a record by type and number.
 type recordKey struct {
 	typ int
@@ -124,16 +132,21 @@ func (in *including) reverse(inc search.Include, from []*Version) ([]recordKey, 
 		c.atomList(inc.Atoms)
 		c.sql(")")
 	}
-	c.sql(" LIMIT ").b.Arg(4*MaxIncluded + 1)
+	c.sql(" ORDER BY t.num LIMIT ").b.Arg(maxReferrers + 1)
 	var keys []recordKey
-	err := sqldb.Each(in.ctx, in.q, func(rows sqldb.Rows) error {
+	rows := 0
+	err := sqldb.Each(in.ctx, in.q, func(row sqldb.Rows) error {
+		rows++
 		var atom, num int64
-		err := rows.Scan(&atom, &num)
+		err := row.Scan(&atom, &num)
 		if typ := atomTypes()[uint32(atom)]; inc.Source == "*" || typ == inc.Source {
 			keys = append(keys, recordKey{typeNum(typ), num})
 		}
 		return err
 	}, c.b.String(), c.b.Args...)
+	if err == nil && rows > maxReferrers {
+		err = tooManyIncluded()
+	}
 	return keys, err
 }
 
@@ -147,7 +160,7 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 		}
 	}
 	if len(in.seen) > MaxIncluded+MaxCount {
-		return nil, fault.New(fault.TooCostly, "_include and _revinclude add more than %d resources to this page: ask for fewer matches at a time (_count)", MaxIncluded)
+		return nil, tooManyIncluded()
 	}
 	var out []*Version
 	for _, k := range fresh {

@@ -45,11 +45,12 @@ type Edge struct {
 	minCompress int
 	responses   sync.Pool
 	codecs      *codecs
+	large       chan struct{} // holds one for each large body at work
 }
 
 // NewEdge returns an edge. It fails only where the metrics cannot be registered.
 func NewEdge(o Options) (*Edge, error) {
-	e := &Edge{log: o.Log, maxBody: o.MaxBody, timeout: o.Timeout, minCompress: o.MinCompress, codecs: newCodecs()}
+	e := &Edge{log: o.Log, maxBody: o.MaxBody, timeout: o.Timeout, minCompress: o.MinCompress, codecs: newCodecs(), large: make(chan struct{}, largeAtATime)}
 	e.responses.New = func() any { return new(response) }
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -91,6 +92,7 @@ type passage struct {
 	span   trace.Span // nil without traces
 	cancel context.CancelFunc
 	opened *openedBody // nil where the body is not compressed
+	large  bool        // it holds a place of Edge.large
 }
 
 func (e *Edge) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
@@ -123,6 +125,26 @@ func (p *passage) enter(r *http.Request) {
 	p.r = r.WithContext(ctx)
 }
 
+// A parsed body takes several times its bytes: so few large ones are at work at a time, and the others wait their turn.
+const (
+	largeBody    = 4 << 20
+	largeAtATime = 3
+)
+
+// waitForPlace holds a request back whose body is large, or may turn out to be.
+func (p *passage) waitForPlace() error {
+	if n := p.r.ContentLength; n >= 0 && n <= largeBody && p.r.Header.Get("Content-Encoding") == "" {
+		return nil
+	}
+	select {
+	case p.e.large <- struct{}{}:
+		p.large = true
+		return nil
+	case <-p.r.Context().Done():
+		return fault.New(fault.Unavailable, "too many large bodies at a time: try again")
+	}
+}
+
 // admit bounds the body and opens a compressed one. w is the server's own writer, which closes the connection behind a
 // body that is too large.
 func (p *passage) admit(w http.ResponseWriter) error {
@@ -132,6 +154,10 @@ func (p *passage) admit(w http.ResponseWriter) error {
 	if p.r.ContentLength > p.e.maxBody {
 		refuseBody(w, p.r)
 		return Fault(&http.MaxBytesError{Limit: p.e.maxBody})
+	}
+	if err := p.waitForPlace(); err != nil {
+		refuseBody(w, p.r)
+		return err
 	}
 	p.r.Body = http.MaxBytesReader(w, p.r.Body, p.e.maxBody)
 	coding := p.r.Header.Get("Content-Encoding")
@@ -161,6 +187,9 @@ func refuseBody(w http.ResponseWriter, r *http.Request) {
 
 // leave ends the answer, whatever became of the handler, and accounts for it.
 func (p *passage) leave() {
+	if p.large {
+		<-p.e.large
+	}
 	abort := false
 	if v := recover(); v != nil {
 		abort = p.panicked(v)
