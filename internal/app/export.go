@@ -35,11 +35,11 @@ func (p *Program) export(ctx context.Context, f *exportFlags, folder string) err
 	if folder == "-" {
 		return p.operate(ctx, "export", params, p.Out)
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("export: %w", err)
-	}
 	w := &byType{folder: folder}
 	err := errors.Join(p.operate(ctx, "export", params, w), w.close())
+	if err == nil {
+		err = os.MkdirAll(folder, 0o700)
+	}
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,10 @@ func (b *byType) put() error {
 	if typ != b.typ {
 		if err := b.close(); err != nil {
 			return err
+		}
+		// Made when there is something to put in, so that an export that fails at once leaves nothing.
+		if err := os.MkdirAll(b.folder, 0o700); err != nil {
+			return fmt.Errorf("export: %w", err)
 		}
 		f, err := os.OpenFile(filepath.Join(b.folder, typ+".ndjson"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {

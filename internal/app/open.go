@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/record/sqlite"
@@ -72,6 +74,41 @@ func (p *Program) openAsItIs(ctx context.Context) (*opened, error) {
 	return store, err
 }
 
+// openExisting opens the database as it is for a command that makes nothing: where there is none, or no root key, it fails
+// and leaves the disk as it was. A mistyped folder must not pass for an empty database.
+func (p *Program) openExisting(ctx context.Context) (*opened, error) {
+	if p.cfg.Database == "" && !p.databaseStands() {
+		return nil, fmt.Errorf("there is no database in %s", p.cfg.Data)
+	}
+	root, _, err := p.rootKey(false)
+	if err != nil {
+		return nil, err
+	}
+	if p.cfg.Database != "" {
+		if err := holdsRecords(ctx, p.cfg.Database); err != nil {
+			return nil, err
+		}
+	}
+	return p.openWith(ctx, root)
+}
+
+// holdsRecords fails where a database on a server was never used by this program: opening it would make its tables.
+func holdsRecords(ctx context.Context, url string) error {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	var holds bool
+	err = c.QueryRow(ctx, "SELECT to_regclass('record') IS NOT NULL").Scan(&holds)
+	if err = errors.Join(err, c.Close(ctx)); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	if !holds {
+		return errors.New("there is no database of this program's at the server that --database names")
+	}
+	return nil
+}
+
 func (p *Program) openWith(ctx context.Context, root seal.Root) (*opened, error) {
 	e, err := p.engine(ctx, root)
 	if err != nil {
@@ -111,7 +148,11 @@ func (p *Program) rootKey(create bool) (root seal.Root, made bool, err error) {
 		return root, false, err
 	}
 	if !create {
-		return nil, false, fmt.Errorf("%w: a database stands in %s, and only its own root key opens it; bring that file back, or name it with --root-key-file", err, p.cfg.Data)
+		where := p.cfg.Data
+		if p.cfg.Database != "" {
+			where = "the server that --database names"
+		}
+		return nil, false, fmt.Errorf("%w: a database stands in %s, and only its own root key opens it; bring that file back, or name it with --root-key-file", err, where)
 	}
 	root, err = seal.FileRoot(p.rootKeyFile(), true)
 	return root, err == nil, err

@@ -29,7 +29,7 @@ func (p *Program) operate(ctx context.Context, name string, params url.Values, o
 			return err
 		}
 	}
-	store, err := p.openAsItIs(ctx)
+	store, err := p.openExisting(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -183,6 +185,49 @@ func TestRootKeyIsNotMadeForADatabaseThatStands(t *testing.T) {
 	}
 	if _, err := os.Stat(key); err == nil {
 		t.Error("a new key was made")
+	}
+}
+
+func TestReadersMakeNoDatabase(t *testing.T) {
+	for name, args := range map[string][]string{
+		"verify": {"verify"}, "backup": {"backup", "-"}, "backup to a file": {"backup", filepath.Join(t.TempDir(), "b")},
+		"export": {"export", "-"}, "export to a folder": {"export", filepath.Join(t.TempDir(), "out")}, "erase": {"erase", "--sure", "Patient/a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t)
+			p.data = filepath.Join(t.TempDir(), "mistyped")
+			if code := p.run(t.Context(), args...); code != exitError || !strings.Contains(p.err.String(), "there is no database in "+p.data) {
+				t.Errorf("%d %s", code, p.err.String())
+			}
+			if _, err := os.Lstat(p.data); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the folder: %v", err)
+			}
+			if last := args[len(args)-1]; filepath.IsAbs(last) {
+				if _, err := os.Lstat(last); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the target: %v", err)
+				}
+			}
+			if err := os.MkdirAll(p.data, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if code := p.run(t.Context(), args...); code != exitError {
+				t.Errorf("an empty folder: %d", code)
+			}
+			if left, err := os.ReadDir(p.data); err != nil || len(left) > 0 {
+				t.Errorf("in the empty folder: %v %v", left, err)
+			}
+		})
+	}
+}
+
+func TestReadersMakeNoRootKeyForAServersDatabase(t *testing.T) {
+	p := newProgram(t)
+	p.data = filepath.Join(t.TempDir(), "mistyped")
+	if code := p.run(t.Context(), "verify", "--database", "postgres://127.0.0.1:1/none"); code != exitError || !strings.Contains(p.err.String(), "only its own root key opens it") {
+		t.Errorf("%d %s", code, p.err.String())
+	}
+	if _, err := os.Lstat(p.data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder: %v", err)
 	}
 }
 
