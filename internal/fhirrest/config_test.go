@@ -90,3 +90,39 @@ func TestLargestPage(t *testing.T) {
 		}
 	}
 }
+
+// A condition that is empty is no condition at all: what it guards must not be done without it.
+func TestEmptyConditionsAreRefused(t *testing.T) {
+	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t)})
+	const path = "/fhir/R4/Patient"
+	for _, value := range []string{"", " ", "?", "&", "Patient?", "_format=json", "family=", "https://ehr.example.org/Patient?"} {
+		if w := ask(h, "POST", path, person, "If-None-Exist", value); w.Code != http.StatusBadRequest {
+			t.Errorf("If-None-Exist %q: %d %s", value, w.Code, w.Body)
+		}
+		for _, kind := range []string{"batch", "transaction"} {
+			bundle := `{"resourceType":"Bundle","type":"` + kind + `","entry":[{"resource":` + person + `,"request":{"method":"POST","url":"Patient","ifNoneExist":"` + value + `"}}]}`
+			if w := ask(h, "POST", "/fhir/R4", bundle); !strings.Contains(w.Body.String(), `"severity":"error"`) {
+				t.Errorf("%s with ifNoneExist %q: %d %s", kind, value, w.Code, w.Body)
+			}
+		}
+	}
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if w := ask(h, "PUT", path+"/a", `{"resourceType":"Patient","id":"a"}`, name, ""); w.Code != http.StatusBadRequest {
+			t.Errorf("an empty %s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	for _, query := range []string{"", "?", "?&", "?_format=json", "?family="} {
+		for method, body := range map[string]string{"PUT": person, "DELETE": "", "PATCH": `[{"op":"remove","path":"/name"}]`} {
+			w := ask(h, method, path+query, body, "Content-Type", "application/json-patch+json")
+			if method == "PUT" {
+				w = ask(h, method, path+query, body)
+			}
+			if w.Code != http.StatusBadRequest {
+				t.Errorf("%s %s: %d %s", method, query, w.Code, w.Body)
+			}
+		}
+	}
+	if w := ask(h, "GET", path+"?_summary=count", ""); !strings.Contains(w.Body.String(), `"total":0`) {
+		t.Errorf("something was written: %s", w.Body)
+	}
+}

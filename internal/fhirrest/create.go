@@ -17,8 +17,9 @@ func (h *Handler) createChange(q *request) (record.Change, error) {
 		return c, err
 	}
 	c.Resource = r
-	if q.ifNoneExist != "" {
-		// R4 sends the part behind "?" alone; the whole search is understood too.
+	if q.onlyIfNone {
+		// R4 sends the part behind "?" alone; the whole search is understood too. An empty one is refused as a condition: who
+		// sent it did not mean to create without one.
 		raw := q.ifNoneExist
 		if i := strings.IndexByte(raw, '?'); i >= 0 {
 			raw = raw[i+1:]

@@ -100,6 +100,7 @@ func readEntry(q *request, n *fhir.Node) error {
 	}
 	q.ifMatch, q.ifNoneMatch = r.Str("ifMatch"), r.Str("ifNoneMatch")
 	q.ifNoneExist, q.ifModifiedSince = r.Str("ifNoneExist"), r.Str("ifModifiedSince")
+	q.onlyIfNone = r.Get("ifNoneExist") != nil
 	q.entry = n.Get("resource")
 	return nil
 }

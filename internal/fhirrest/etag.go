@@ -11,6 +11,7 @@ import (
 // conditions are a request's headers that make it depend on what is there, as written.
 type conditions struct {
 	ifMatch, ifNoneMatch, ifModifiedSince, ifNoneExist string
+	onlyIfNone                                         bool // ifNoneExist was sent, be it empty
 }
 
 // anyVersion is what "*" means in If-Match and If-None-Match.

@@ -122,10 +122,16 @@ func (q *request) readHeaders(r *http.Request) error {
 	if lines := r.Header["Prefer"]; len(lines) > 0 {
 		q.prefer = parsePrefer(lines)
 	}
+	for _, name := range [...]string{"If-Match", "If-None-Match", "If-None-Exist"} {
+		if lines, ok := r.Header[name]; ok && (len(lines) != 1 || strings.TrimSpace(lines[0]) == "") && step(r.Method) != 3 {
+			return fault.New(fault.Invalid, "%s stands once, and is not empty", name).WithCode("required")
+		}
+	}
 	q.ifMatch = r.Header.Get("If-Match")
 	q.ifNoneMatch = r.Header.Get("If-None-Match")
 	q.ifModifiedSince = r.Header.Get("If-Modified-Since")
 	q.ifNoneExist = r.Header.Get("If-None-Exist")
+	_, q.onlyIfNone = r.Header["If-None-Exist"]
 	return nil
 }
 
