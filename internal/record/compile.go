@@ -67,6 +67,10 @@ func (c *compiler) cond(p search.Pred, typ int, x string) error {
 		return err
 	case search.TextEq:
 		return c.exists("idx_text", p.Atom.ID, x, func(a string) error { return c.textEq(p, a) })
+	case textIn:
+		return c.exists("idx_text", p.atom.ID, x, func(a string) error { c.textIn(p, a); return nil })
+	case refIn:
+		return c.refIn(p, x)
 	case search.DateCmp:
 		return c.exists("idx_date", p.Atom.ID, x, func(a string) error { c.dateCmp(p, a); return nil })
 	case search.NumCmp:
@@ -91,22 +95,23 @@ func (c *compiler) cond(p search.Pred, typ int, x string) error {
 	return err
 }
 
+// join writes the conditions with an operator between them, as a balanced tree: the depth of an expression is bounded.
 func (c *compiler) join(ps []search.Pred, with, none string, typ int, x string) error {
-	if len(ps) == 0 {
+	switch len(ps) {
+	case 0:
 		c.sql(none)
 		return nil
+	case 1:
+		return c.cond(ps[0], typ, x)
 	}
 	c.sql("(")
-	for i, p := range ps {
-		if i > 0 {
-			c.sql(with)
-		}
-		if err := c.cond(p, typ, x); err != nil {
-			return err
-		}
+	if err := c.join(ps[:len(ps)/2], with, none, typ, x); err != nil {
+		return err
 	}
+	c.sql(with)
+	err := c.join(ps[len(ps)/2:], with, none, typ, x)
 	c.sql(")")
-	return nil
+	return err
 }
 
 // exists asks for a row of the atom and the number that satisfies what f writes.
@@ -120,23 +125,41 @@ func (c *compiler) exists(table string, atom uint32, x string, f func(a string) 
 	return err
 }
 
+// textValue is how rows of the atom hold a value.
+func (c *compiler) textValue(atom *search.Atom, val string) []byte {
+	switch {
+	case blindStrings()[atom.ID]:
+		return append([]byte{}, c.keys.blind.Chain(atom.ID, val)...)
+	case atom.Blind:
+		return c.keys.blind.Blind(atom.ID, val)
+	}
+	return append([]byte{}, val...) // an empty text is a row like any other; nil would be NULL
+}
+
 // textEq writes what a row of idx_text must have besides its atom.
 func (c *compiler) textEq(p search.TextEq, a string) error {
-	val, sub := []byte(p.Val), p.Sub
-	switch {
-	case blindStrings()[p.Atom.ID]:
-		val = c.keys.blind.Chain(p.Atom.ID, p.Val)
-	case p.Atom.Blind:
-		val = c.keys.blind.Blind(p.Atom.ID, p.Val)
+	c.sql(" AND ", a, ".val = ").b.Arg(c.textValue(p.Atom, p.Val))
+	c.sub(p.Sub, a)
+	return nil
+}
+
+// textIn is textEq for a list.
+func (c *compiler) textIn(p textIn, a string) {
+	c.sql(" AND ", a, ".val IN (")
+	for i, v := range p.vals {
+		if i > 0 {
+			c.sql(",")
+		}
+		c.b.Arg(c.textValue(p.atom, v))
 	}
-	if val == nil { // an empty text is a row like any other; nil would be NULL
-		val = []byte{}
-	}
-	c.sql(" AND ", a, ".val = ").b.Arg(val)
+	c.sql(")")
+	c.sub(p.sub, a)
+}
+
+func (c *compiler) sub(sub *int64, a string) {
 	if sub != nil {
 		c.sql(" AND ", a, ".sub = ").b.Arg(*sub)
 	}
-	return nil
 }
 
 // textPrefix writes the range of rows that begin with the text. A blind index may answer with more than asked for; see opening.
@@ -187,6 +210,11 @@ func (c *compiler) source(p search.Pred, typ int) error {
 	case search.TextEq:
 		from("idx_text", p.Atom.ID)
 		return c.textEq(p, a)
+	case textIn:
+		from("idx_text", p.atom.ID)
+		c.textIn(p, a)
+	case refIn:
+		return c.refInSource(p, a)
 	case search.TextPrefix:
 		from("idx_text", p.Atom.ID)
 		c.textPrefix(p, a)
@@ -333,25 +361,33 @@ func typeNum(name string) int {
 }
 
 func (c *compiler) refTo(p search.RefTo, x string) error {
-	keys, err := c.targets(p)
-	if err != nil {
-		return err
-	}
-	return c.exists("idx_ref", p.Atom.ID, x, func(a string) error {
-		c.sql(" AND ", a, ".target IN (")
-		c.numbers(keys)
-		c.sql(")")
-		return nil
-	})
+	return c.refIn(refIn{atom: p.Atom, refs: []search.RefTo{p}}, x)
+}
+
+func (c *compiler) refIn(p refIn, x string) error {
+	return c.exists("idx_ref", p.atom.ID, x, func(a string) error { return c.refTargets(p, a) })
 }
 
 func (c *compiler) refToSource(p search.RefTo, a string) error {
-	keys, err := c.targets(p)
-	if err != nil {
-		return err
-	}
+	return c.refInSource(refIn{atom: p.Atom, refs: []search.RefTo{p}}, a)
+}
+
+func (c *compiler) refInSource(p refIn, a string) error {
 	c.sql("SELECT ", a, ".num FROM ")
-	c.head("idx_ref", a, p.Atom.ID)
+	c.head("idx_ref", a, p.atom.ID)
+	return c.refTargets(p, a)
+}
+
+// refTargets writes that a row of idx_ref points to one of the references.
+func (c *compiler) refTargets(p refIn, a string) error {
+	var keys []int64
+	for _, ref := range p.refs {
+		more, err := c.targets(ref)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, more...)
+	}
 	c.sql(" AND ", a, ".target IN (")
 	c.numbers(keys)
 	c.sql(")")
@@ -520,13 +556,8 @@ func (c *compiler) matches(d driven, typ int, cur *cursor) error {
 	if cur != nil {
 		c.sql(" AND x.num", cur.behind(typ)).b.Arg(cur.num)
 	}
-	for _, p := range d.rest {
-		c.sql(" AND ")
-		if err := c.cond(p, typ, "x.num"); err != nil {
-			return err
-		}
-	}
-	return nil
+	c.sql(" AND ")
+	return c.join(d.rest, " AND ", "1=1", typ, "x.num")
 }
 
 func (c *compiler) lastUpdated(p search.LastUpdated, a string) {

@@ -61,6 +61,10 @@ func rankOf(p search.Pred) int {
 			return 13
 		}
 		return 10
+	case textIn:
+		return rankOf(search.TextEq{Atom: p.atom}) + 1
+	case refIn:
+		return 3
 	case search.RefTo, search.InCompartment:
 		return 2
 	case search.TextPrefix:

@@ -134,11 +134,9 @@ func (c *compiler) keyedByTime(t typePlan, d driven, keys []search.SortKey, cur 
 			c.sql(" AND x.seq", op).b.Arg(at)
 		}
 	}
-	for _, p := range d.rest {
-		c.sql(" AND ")
-		if err := c.cond(p, t.num, "x.num"); err != nil {
-			return err
-		}
+	c.sql(" AND ")
+	if err := c.join(d.rest, " AND ", "1=1", t.num, "x.num"); err != nil {
+		return err
 	}
 	c.sql(" ORDER BY x.seq", way, " LIMIT ").b.Arg(limit)
 	c.sql(") AS ", c.alias())

@@ -92,11 +92,9 @@ func (c *compiler) dated(d driven, typ int, atom uint32, wide int, desc bool, cu
 	if d.driver != nil {
 		conditions = append([]search.Pred{d.driver}, d.rest...)
 	}
-	for _, p := range conditions {
-		c.sql(" AND ")
-		if err := c.cond(p, typ, a+".num"); err != nil {
-			return err
-		}
+	c.sql(" AND ")
+	if err := c.join(conditions, " AND ", "1=1", typ, a+".num"); err != nil {
+		return err
 	}
 	c.sql(" ORDER BY ", a, ".lo", way, ", ", a, ".num LIMIT ").b.Arg(limit)
 	c.sql(") AS ", c.alias())

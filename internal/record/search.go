@@ -174,13 +174,16 @@ func (r *searching) prepareType(t search.TypedPred, p *searchPlan) (typePlan, er
 			tp.opened = append(tp.opened, c)
 			p.opened, p.opaque = true, name
 		}
-		w, err := r.widen(c, true)
+		w, err := r.widen(c, tp.num, true)
 		if err != nil {
 			return tp, err
 		}
 		and = append(and, w)
 	}
 	tp.pred = and
+	if leaves(and) > maxParts {
+		return tp, fault.New(fault.TooCostly, "the search has more than %d parts: ask for less at a time", maxParts)
+	}
 	return tp, nil
 }
 
@@ -222,31 +225,24 @@ func (r *searching) openingAny(ps []search.Pred) string {
 	return ""
 }
 
-// widen returns a predicate that indexes decide and that holds wherever p holds (more), or only where p holds (!more).
-func (r *searching) widen(p search.Pred, more bool) (search.Pred, error) {
-	var err error
-	each := func(ps []search.Pred) []search.Pred {
-		out := make([]search.Pred, len(ps))
-		for i := range ps {
-			var e error
-			if out[i], e = r.widen(ps[i], more); e != nil {
-				err = e
-			}
-		}
-		return out
-	}
+// widen returns a predicate on records of the type that indexes decide, and that holds wherever p holds (more), or only where p
+// holds (!more).
+func (r *searching) widen(p search.Pred, typ int, more bool) (search.Pred, error) {
 	switch p := p.(type) {
 	case search.And:
-		return search.And(each(p)), err
+		out, err := r.widenAll(p, typ, more)
+		return search.And(out), err
 	case search.Or:
-		return search.Or(each(p)), err
+		return r.widenOr(p, typ, more)
 	case search.Not:
-		inner, err := r.widen(p.Pred, !more)
+		inner, err := r.widen(p.Pred, typ, !more)
 		return search.Not{Pred: inner}, err
 	case search.Chain:
+		var err error
 		p.Pred, err = r.inner(p.Type, p.Pred)
 		return p, err
 	case search.ReverseChain:
+		var err error
 		if p.Pred, err = r.inner(p.Type, p.Pred); err != nil {
 			return nil, err
 		}
@@ -267,10 +263,21 @@ func (r *searching) widen(p search.Pred, more bool) (search.Pred, error) {
 	return search.And{}, nil
 }
 
+func (r *searching) widenAll(ps []search.Pred, typ int, more bool) ([]search.Pred, error) {
+	out := make([]search.Pred, len(ps))
+	for i := range ps {
+		var err error
+		if out[i], err = r.widen(ps[i], typ, more); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // inner prepares the predicate at the end of a chain: where it has to be asked of opened records, these are found now.
 func (r *searching) inner(typ string, p search.Pred) (search.Pred, error) {
 	if r.opening(p) == "" {
-		return r.widen(p, true)
+		return r.widen(p, typeNum(typ), true)
 	}
 	nums, err := r.matching(&search.Query{Type: typ, ByType: []search.TypedPred{{Type: typ, Pred: p}}}, MaxOpened+1)
 	if err != nil {

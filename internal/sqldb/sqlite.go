@@ -45,7 +45,32 @@ const statementsKept = 400
 
 type conn struct {
 	*sqlite3.Conn
-	stmts map[string]*sqlite3.Stmt
+	stmts  map[string]*sqlite3.Stmt
+	extra  string // pragmas of its own
+	broken bool   // it panicked, and is to be opened anew before it is used
+}
+
+// close closes the connection. One that panicked may do so again: it is left to the garbage collector then, files and all.
+func (c *conn) close() {
+	defer func() { _ = recover() }()
+	for _, st := range c.stmts {
+		_ = st.Close()
+	}
+	_ = c.Conn.Close()
+}
+
+// renew opens a broken connection anew.
+func (s *SQLite) renew(c *conn) error {
+	if !c.broken {
+		return nil
+	}
+	fresh, err := s.dial(context.Background(), c.extra)
+	if err != nil {
+		return err
+	}
+	c.close()
+	*c = *fresh
+	return nil
 }
 
 // OpenSQLite opens the database, creating the file where there is none.
@@ -116,7 +141,7 @@ func (s *SQLite) pragmas() string {
 		"PRAGMA foreign_keys=on; PRAGMA secure_delete=on; PRAGMA temp_store=memory; PRAGMA wal_autocheckpoint=16000; PRAGMA journal_size_limit=67108864;"
 }
 
-func (s *SQLite) open(ctx context.Context, extra string) (*conn, error) {
+func (s *SQLite) dial(ctx context.Context, extra string) (*conn, error) {
 	c, err := sqlite3.OpenContext(ctx, s.dsn())
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
@@ -129,9 +154,16 @@ func (s *SQLite) open(ctx context.Context, extra string) (*conn, error) {
 		}
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	k := &conn{Conn: c, stmts: map[string]*sqlite3.Stmt{}}
-	s.all = append(s.all, k)
-	return k, nil
+	return &conn{Conn: c, stmts: map[string]*sqlite3.Stmt{}, extra: extra}, nil
+}
+
+// open is dial for a connection that Close closes.
+func (s *SQLite) open(ctx context.Context, extra string) (*conn, error) {
+	c, err := s.dial(ctx, extra)
+	if err == nil {
+		s.all = append(s.all, c)
+	}
+	return c, err
 }
 
 // Migrate brings the schema forward with the numbered files of fsys; the versions done are kept in the table. It returns
@@ -205,30 +237,19 @@ func (s *SQLite) Read(ctx context.Context, f func(Querier) error) error {
 	}
 }
 
-// lent runs f, which reads on c, under the caller's context, and gives c back. Where f panics, what it left unread is closed: it
-// would hold the connection to an old snapshot.
+// lent runs f, which reads on c, under the caller's context, and gives c back. A connection on which f panicked is not used again: the
+// panic may have come from within SQLite, and an unread snapshot would be held for good.
 func (s *SQLite) lent(ctx context.Context, c *conn, f func() error) error {
-	panics := true
-	old := c.SetInterrupt(ctx)
-	defer func() {
-		c.SetInterrupt(old)
-		if panics {
-			c.settle()
-		}
-		s.readers <- c
-	}()
-	err := f()
-	panics = false
-	return err
-}
-
-// settle ends what is still being read.
-func (c *conn) settle() {
-	for _, st := range c.stmts {
-		if st.Busy() {
-			_ = st.Reset()
-		}
+	defer func() { s.readers <- c }()
+	if err := s.renew(c); err != nil {
+		return err
 	}
+	old := c.SetInterrupt(ctx)
+	c.broken = true
+	err := f()
+	c.broken = false
+	c.SetInterrupt(old)
+	return err
 }
 
 var errClosed = errors.New("sqlite: closed")
@@ -238,11 +259,10 @@ func (c *conn) snapshot(ctx context.Context, f func(Querier) error) error {
 	if _, err := tx.Exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	defer func() {
-		c.SetInterrupt(context.Background())
-		_, _ = tx.Exec(context.Background(), "ROLLBACK")
-	}()
-	return f(tx)
+	err := f(tx)
+	c.SetInterrupt(context.Background())
+	_, _ = tx.Exec(context.Background(), "ROLLBACK")
+	return err
 }
 
 // Close waits for the commits that were accepted, writes the log back into the database file, and closes. A second Close does
@@ -254,7 +274,9 @@ func (s *SQLite) Close() error {
 		for range s.options.Readers {
 			<-s.readers
 		}
-		s.closeErr = s.writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		if s.closeErr = s.renew(s.writer); s.closeErr == nil {
+			s.closeErr = s.writer.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		}
 		s.closeAll()
 	})
 	return s.closeErr
@@ -262,10 +284,7 @@ func (s *SQLite) Close() error {
 
 func (s *SQLite) closeAll() {
 	for _, c := range s.all {
-		for _, st := range c.stmts {
-			_ = st.Close()
-		}
-		_ = c.Conn.Close()
+		c.close()
 	}
 	if s.lock != nil {
 		_ = s.lock.Close()

@@ -90,12 +90,12 @@ func (s *SQLite) commitLoop() {
 // batch runs u and those that wait behind it, commits once, and answers all.
 func (s *SQLite) batch(u *update) {
 	if u.alone != nil {
-		u.answer <- u.alone(s.writer)
+		u.answer <- s.outside(u)
 		return
 	}
 	tx := sqliteTx{s.writer}
 	background := context.Background()
-	if _, err := tx.Exec(background, "BEGIN IMMEDIATE"); err != nil {
+	if err := s.begin(tx); err != nil {
 		u.answer <- err
 		return
 	}
@@ -108,7 +108,7 @@ func (s *SQLite) batch(u *update) {
 		s.pace.Committed(len(good), time.Since(start))
 	}
 	if err != nil {
-		_, _ = tx.Exec(background, "ROLLBACK")
+		s.rollback(tx)
 	}
 	if errors.Is(err, errWrite) {
 		for _, g := range good {
@@ -120,12 +120,36 @@ func (s *SQLite) batch(u *update) {
 		}
 	}
 	if last != nil {
-		last.answer <- last.alone(s.writer)
+		last.answer <- s.outside(last)
 	}
+}
+
+// outside runs what wants no transaction.
+func (s *SQLite) outside(u *update) error {
+	if err := s.renew(s.writer); err != nil {
+		return err
+	}
+	return u.alone(s.writer)
 }
 
 // errWrite says that a write failed which must not, so that the transaction holds half of it.
 var errWrite = errors.New("sqlite: a shared transaction broke off")
+
+// begin opens a transaction, on a new connection where the old one is broken.
+func (s *SQLite) begin(tx sqliteTx) error {
+	if err := s.renew(s.writer); err != nil {
+		return err
+	}
+	_, err := tx.Exec(context.Background(), "BEGIN IMMEDIATE")
+	return err
+}
+
+// rollback ends a transaction. A broken connection takes its own with it.
+func (s *SQLite) rollback(tx sqliteTx) {
+	if !s.writer.broken {
+		_, _ = tx.Exec(context.Background(), "ROLLBACK")
+	}
+}
 
 // gather runs u and those that wait behind it; those whose function failed have their answer. last is one that wants no
 // transaction and came in between.
@@ -144,8 +168,8 @@ func (s *SQLite) gather(tx sqliteTx, u *update) (good []*update, last *update, e
 		if errors.Is(failed, errWrite) {
 			return good, nil, failed
 		}
-		// A write that is interrupted, or finds the disk full, undoes the whole transaction, savepoints or not.
-		if failed != nil && s.writer.GetAutocommit() {
+		// A write that is interrupted, or finds the disk full, undoes the whole transaction, savepoints or not; so does a panic.
+		if failed != nil && (s.writer.broken || s.writer.GetAutocommit()) {
 			return good, nil, errWrite
 		}
 		if n >= batchUpdates || time.Since(start) > batchTime {
@@ -158,8 +182,7 @@ func (s *SQLite) gather(tx sqliteTx, u *update) (good []*update, last *update, e
 
 // byItself runs one caller in a transaction of its own.
 func (s *SQLite) byItself(tx sqliteTx, u *update) error {
-	background := context.Background()
-	if _, err := tx.Exec(background, "BEGIN IMMEDIATE"); err != nil {
+	if err := s.begin(tx); err != nil {
 		return err
 	}
 	err := s.guarded(u, func() error {
@@ -169,10 +192,10 @@ func (s *SQLite) byItself(tx sqliteTx, u *update) error {
 		return u.write(tx)
 	})
 	if err == nil {
-		_, err = tx.Exec(background, "COMMIT")
+		_, err = tx.Exec(context.Background(), "COMMIT")
 	}
 	if err != nil {
-		_, _ = tx.Exec(background, "ROLLBACK")
+		s.rollback(tx)
 	}
 	return err
 }
@@ -188,10 +211,11 @@ func (s *SQLite) one(tx sqliteTx, u *update) error {
 	if err := s.guarded(u, func() error { return u.run(tx) }); err != nil {
 		return err
 	}
-	if err := s.guarded(u, func() error { return u.write(tx) }); err != nil {
+	err := s.guarded(u, func() error { return u.write(tx) })
+	if err != nil && !s.writer.broken {
 		return fmt.Errorf("%w: %w", errWrite, err)
 	}
-	return nil
+	return err
 }
 
 func (s *SQLite) inSavepoint(tx sqliteTx, u *update) error {
@@ -200,6 +224,9 @@ func (s *SQLite) inSavepoint(tx sqliteTx, u *update) error {
 		return err
 	}
 	err := s.guarded(u, func() error { return u.run(tx) })
+	if s.writer.broken {
+		return err
+	}
 	if err != nil {
 		_, _ = tx.Exec(background, "ROLLBACK TO one")
 	}
@@ -209,15 +236,17 @@ func (s *SQLite) inSavepoint(tx sqliteTx, u *update) error {
 	return err
 }
 
-// guarded runs f with the caller's context on the connection; a panic becomes an error.
+// guarded runs f with the caller's context on the connection. A panic becomes an error, and the connection is not used again: it
+// may have come from within SQLite.
 func (s *SQLite) guarded(u *update, f func() error) (err error) {
 	s.writer.SetInterrupt(u.ctx)
 	defer func() {
-		s.writer.SetInterrupt(context.Background())
 		if p := recover(); p != nil {
-			s.writer.settle()
+			s.writer.broken = true
 			err = fmt.Errorf("sqlite: panic in a transaction: %v", p)
+			return
 		}
+		s.writer.SetInterrupt(context.Background())
 	}()
 	return f()
 }
