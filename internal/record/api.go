@@ -93,7 +93,8 @@ func (v *Version) JSON() []byte { return v.body }
 type HistoryQuery struct {
 	Type, ID string    // both: an instance; Type: a type; none: everything
 	Since    time.Time // zero: from the beginning; inclusive
-	At       time.Time // zero, or: versions current at that time
+	At       time.Time // zero, or: versions that were current at that time
+	AtEnd    time.Time // not zero: at some time from At up to, not including, this
 	Count    int       // page size, 1…
 	Cursor   string
 }

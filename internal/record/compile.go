@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"slices"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir/def"
@@ -255,17 +256,19 @@ func (c *compiler) source(p search.Pred, typ int) error {
 // ids are the records that bear one of the FHIR ids.
 func (c *compiler) ids(p search.IDs, typ int, a string) error {
 	var numbers, aliases []int64
-	for _, id := range p {
-		num, known, err := c.s.numOf(c.ctx, c.q, false, c.tenant, typ, id)
-		if err != nil {
-			return err
-		}
+	nums, err := c.s.numsOf(c.ctx, c.q, c.tenant, typ, p)
+	if err != nil {
+		return err
+	}
+	for id, num := range nums {
 		if _, isNumber := numberOf(id); isNumber {
 			numbers = append(numbers, num)
-		} else if known {
+		} else {
 			aliases = append(aliases, num)
 		}
 	}
+	slices.Sort(numbers)
+	slices.Sort(aliases)
 	c.sql("SELECT ", a, ".num FROM record ", a, " WHERE ", a, ".tenant = ").b.Arg(c.tenant)
 	c.sql(" AND ", a, ".type = ").b.Int(int64(typ))
 	c.sql(" AND ", a, ".deleted = 0 AND (", a, ".fid IS NULL AND ", a, ".num IN (")
@@ -330,26 +333,31 @@ func (c *compiler) numbers(nums []int64) {
 	}
 }
 
-// targets resolves a reference to record keys: one, or one a type where the type is not said.
-func (c *compiler) targets(p search.RefTo) ([]int64, error) {
-	types := []string{p.Type}
-	if p.Type == "" {
-		types = referenceTargets(p.Atom)
+// targets resolves references to record keys: one each, or one a type where the type is not said.
+func (c *compiler) targets(refs []search.RefTo) ([]int64, error) {
+	ids := map[int][]string{}
+	for _, p := range refs {
+		types := []string{p.Type}
+		if p.Type == "" {
+			types = referenceTargets(p.Atom)
+		}
+		for _, t := range types {
+			if typ := typeNum(t); typ != 0 {
+				ids[typ] = append(ids[typ], p.ID)
+			}
+		}
 	}
 	var keys []int64
-	for _, t := range types {
-		typ := typeNum(t)
-		if typ == 0 {
-			continue
-		}
-		num, known, err := c.s.numOf(c.ctx, c.q, false, c.tenant, typ, p.ID)
+	for typ, of := range ids {
+		nums, err := c.s.numsOf(c.ctx, c.q, c.tenant, typ, of)
 		if err != nil {
 			return nil, err
 		}
-		if known {
+		for _, num := range nums {
 			keys = append(keys, refKey(typ, num))
 		}
 	}
+	slices.Sort(keys)
 	return keys, nil
 }
 
@@ -380,13 +388,9 @@ func (c *compiler) refInSource(p refIn, a string) error {
 
 // refTargets writes that a row of idx_ref points to one of the references.
 func (c *compiler) refTargets(p refIn, a string) error {
-	var keys []int64
-	for _, ref := range p.refs {
-		more, err := c.targets(ref)
-		if err != nil {
-			return err
-		}
-		keys = append(keys, more...)
+	keys, err := c.targets(p.refs)
+	if err != nil {
+		return err
 	}
 	c.sql(" AND ", a, ".target IN (")
 	c.numbers(keys)

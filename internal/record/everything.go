@@ -43,7 +43,7 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 		return nil, err
 	}
 	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s, ctx, q, tenant, keys}
+		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
 		page, err = r.everything(query, compartment)
 		return err
 	})

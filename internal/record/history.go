@@ -24,7 +24,7 @@ func (s *Store) History(ctx context.Context, h HistoryQuery) (*HistoryPage, erro
 		return nil, err
 	}
 	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s, ctx, q, tenant, keys}
+		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
 		page, err = r.history(h, count)
 		return err
 	})
@@ -47,12 +47,9 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(hits) > count {
-		hits = hits[:count]
-		page.Next = strconv.FormatInt(hits[count-1].sealed.seq, 10)
-	} else if h.Cursor == "" {
-		page.Total = len(hits)
-	}
+	more := r.cut || len(hits) > count
+	hits = hits[:min(count, len(hits))]
+	size := 0
 	for i := range hits {
 		v, err := r.s.open(r.ctx, r.q, r.tenant, &hits[i].sealed)
 		if fault.Is(err, fault.Gone) { // erased: nothing of it may be told
@@ -62,6 +59,15 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 			return nil, err
 		}
 		page.Versions = append(page.Versions, v)
+		if size += len(v.body); size > MaxPageOpened && i+1 < len(hits) {
+			more, hits = true, hits[:i+1]
+			break
+		}
+	}
+	if more && len(hits) > 0 {
+		page.Next = strconv.FormatInt(hits[len(hits)-1].sealed.seq, 10)
+	} else if h.Cursor == "" {
+		page.Total = len(hits)
 	}
 	if page.Total < 0 {
 		page.Total, err = r.historyTotal(scope, h)
@@ -141,9 +147,14 @@ func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
 			c.sql(" AND v.seq >= ").b.Arg(seqAt(h.Since.UnixMicro()))
 		}
 		if !h.At.IsZero() {
-			end := seqAt(h.At.UnixMicro() + 1)
+			// A version is current from its own time on, up to the next one's.
+			start := seqAt(h.At.UnixMicro() + 1)
+			end := start
+			if !h.AtEnd.IsZero() {
+				end = seqAt(h.AtEnd.UnixMicro())
+			}
 			c.sql(" AND v.seq < ").b.Arg(end)
-			c.sql(" AND NOT EXISTS (SELECT 1 FROM version w WHERE w.tenant = v.tenant AND w.num = v.num AND w.type = v.type AND w.seq <> w.num AND w.vid > v.vid AND w.seq < ").b.Arg(end)
+			c.sql(" AND NOT EXISTS (SELECT 1 FROM version w WHERE w.tenant = v.tenant AND w.num = v.num AND w.type = v.type AND w.seq <> w.num AND w.vid > v.vid AND w.seq < ").b.Arg(start)
 			c.sql(")")
 		}
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -257,18 +258,35 @@ func (c *compiler) behind(keys []search.SortKey, cur *cursor, typ int) {
 	c.sql(strings.Repeat(")", close))
 }
 
-// scan reads hits.
+// MaxPageBytes is how many bytes of stored bodies, packed, a page gathers at most. A page that comes to it ends there, and the next
+// one goes on.
+const MaxPageBytes = 8 << 20
+
+// scan reads hits. Where they come to MaxPageBytes it stops, and says so in r.cut.
 func (r *searching) scan(c *compiler, keys int) ([]hit, error) {
 	var out []hit
+	size := 0
+	r.cut = false
 	err := sqldb.Each(r.ctx, r.q, func(rows sqldb.Rows) error {
+		if size > MaxPageBytes {
+			r.cut = true
+			return errCut
+		}
 		h := hit{keys: make([]any, keys)}
 		more := make([]any, keys)
 		for i := range more {
 			more[i] = &h.keys[i]
 		}
 		err := scanVersion(rows, &h.sealed, more...)
+		size += len(h.sealed.body)
 		out = append(out, h)
 		return err
 	}, c.b.String(), c.b.Args...)
+	if r.cut {
+		err = nil
+	}
 	return out, err
 }
+
+// errCut ends the reading of a page that is full.
+var errCut = errors.New("record: the page is full")

@@ -50,6 +50,51 @@ func (s *Store) numOf(ctx context.Context, q sqldb.Querier, settled bool, tenant
 	return num, true, nil
 }
 
+// idsAtATime is how many ids one statement asks for.
+const idsAtATime = 200
+
+// numsOf is numOf for many ids of one type, on a snapshot or in a transaction; ids that nothing bears are left out.
+func (s *Store) numsOf(ctx context.Context, q sqldb.Querier, tenant int32, typ int, ids []string) (map[string]int64, error) {
+	nums := make(map[string]int64, len(ids))
+	var ask []string
+	for _, id := range ids {
+		if n, ok := numberOf(id); ok {
+			nums[id] = n
+		} else if n, ok := s.aliases.get(aliasKey{tenant, typ, id}); ok {
+			nums[id] = n
+		} else {
+			ask = append(ask, id)
+		}
+	}
+	for len(ask) > 0 {
+		n := min(len(ask), idsAtATime)
+		if err := s.askNums(ctx, q, tenant, typ, ask[:n], nums); err != nil {
+			return nil, err
+		}
+		ask = ask[n:]
+	}
+	return nums, nil
+}
+
+func (s *Store) askNums(ctx context.Context, q sqldb.Querier, tenant int32, typ int, ids []string, nums map[string]int64) error {
+	b := &sqldb.Builder{}
+	b.SQL("SELECT fid, num FROM alias WHERE tenant = ").Arg(tenant).SQL(" AND type = ").Int(int64(typ)).SQL(" AND fid IN (")
+	for i, id := range ids {
+		if i > 0 {
+			b.SQL(",")
+		}
+		b.Arg(id)
+	}
+	b.SQL(")")
+	return sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+		var id string
+		var num int64
+		err := rows.Scan(&id, &num)
+		nums[id] = num
+		return err
+	}, b.String(), b.Args...)
+}
+
 // mayName refuses an id that the server itself may give out one day.
 func (s *Store) mayName(id string) error {
 	if n, ok := numberOf(id); ok && n >= ident.FirstAt(s.clock()) {

@@ -16,7 +16,7 @@ const MaxIncluded = 2000
 const maxReferrers = 4 * MaxIncluded
 
 func tooManyIncluded() error {
-	return fault.New(fault.TooCostly, "_include and _revinclude add more than %d resources to this page: ask for fewer matches at a time (_count)", MaxIncluded)
+	return fault.New(fault.TooCostly, "_include and _revinclude add more than %d resources to this page, or more than 64 MiB: ask for fewer matches at a time (_count)", MaxIncluded)
 }
 
 // recordKey is a record by type and number.
@@ -30,11 +30,13 @@ type including struct {
 	*searching
 	page *Page
 	seen map[recordKey]bool
+	rest int // how many more may be included
+	room int // how many more bytes of them
 }
 
 // include adds what the matches of the page include, once each; :iterate goes on from what was included.
 func (r *searching) include(page *Page, includes []search.Include) error {
-	in := &including{r, page, map[recordKey]bool{}}
+	in := &including{searching: r, page: page, seen: map[recordKey]bool{}, rest: MaxIncluded, room: 2 * MaxPageOpened}
 	from := make([]*Version, len(page.Matches))
 	for i, m := range page.Matches {
 		from[i] = m.Version
@@ -159,7 +161,7 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 			fresh = append(fresh, k)
 		}
 	}
-	if len(in.seen) > MaxIncluded+MaxCount {
+	if in.rest -= len(fresh); in.rest < 0 {
 		return nil, tooManyIncluded()
 	}
 	var out []*Version
@@ -177,6 +179,9 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if in.room -= len(opened.body); in.room < 0 {
+			return nil, tooManyIncluded()
 		}
 		out = append(out, opened)
 		in.page.Matches = append(in.page.Matches, Match{Version: opened, Included: true})

@@ -23,6 +23,7 @@ func (r *searching) openedHits(plan *searchPlan, cur *cursor, limit int) ([]hit,
 		if err != nil {
 			return nil, err
 		}
+		cut := r.cut // what follows scans too
 		if opened += len(batch); opened > MaxOpened {
 			return nil, tooCostly(plan.opaque)
 		}
@@ -35,10 +36,12 @@ func (r *searching) openedHits(plan *searchPlan, cur *cursor, limit int) ([]hit,
 				continue
 			}
 			if out = append(out, batch[i]); len(out) == limit {
+				r.cut = false
 				return out, nil
 			}
 		}
-		if len(batch) < size {
+		if len(batch) < size && !cut {
+			r.cut = false
 			return out, nil
 		}
 		last := batch[len(batch)-1].sealed
@@ -55,7 +58,7 @@ func (r *searching) openedAndSorted(plan, candidates *searchPlan, cur *cursor, l
 	if err != nil {
 		return nil, err
 	}
-	if len(batch) > MaxOpened {
+	if len(batch) > MaxOpened || r.cut {
 		return nil, tooCostly(plan.opaque)
 	}
 	var out []hit
@@ -77,6 +80,7 @@ func (r *searching) openedAndSorted(plan, candidates *searchPlan, cur *cursor, l
 			start = i + 1
 		}
 	}
+	r.cut = false
 	out = out[start:]
 	for i := range out {
 		out[i].keys = make([]any, len(plan.sort)) // what was sorted by stays here
@@ -145,7 +149,10 @@ func (l lookup) Doc(typ, id string) (*search.Doc, error) {
 func (l lookup) Referrers(typ string, atoms []search.AtomRef, targetType, targetID string) ([]*search.Doc, error) {
 	r := l.r
 	p := search.InCompartment{Atoms: atoms, Type: targetType, ID: targetID}
-	hits, err := r.numberedHits(&searchPlan{types: []typePlan{{num: typeNum(typ), name: typ, pred: p}}}, nil, MaxOpened)
+	hits, err := r.numberedHits(&searchPlan{types: []typePlan{{num: typeNum(typ), name: typ, pred: p}}}, nil, MaxOpened+1)
+	if err == nil && (len(hits) > MaxOpened || r.cut) {
+		err = tooCostly("a chain backwards from " + targetType)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ func (r *searching) datedHits(plan *searchPlan, cur *cursor, limit int) (hits []
 	c.fetchJoin("m")
 	c.order(plan.sort, "m.")
 	hits, err = r.scan(c, 1)
-	return hits, len(hits) == limit, err
+	return hits, len(hits) == limit || r.cut, err
 }
 
 // few reports whether the driver finds few records.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,10 +66,12 @@ type state struct {
 
 // condition is a search that the plan rests on, and what it found.
 type condition struct {
-	typ   string
-	query *search.Query
-	limit int
-	found []int64
+	change int
+	op     Op
+	typ    string
+	query  *search.Query
+	limit  int
+	found  []int64
 }
 
 type newAlias struct {
@@ -267,7 +270,7 @@ func (p *plan) identifyByCondition(ctx context.Context, it *item, c *Change) err
 	if c.All {
 		limit = MaxDeletes + 1
 	}
-	nums, err := p.matching(ctx, c.Type, c.Match, limit)
+	nums, err := p.matching(ctx, it, c, limit)
 	if err != nil {
 		return err
 	}
@@ -348,13 +351,13 @@ func (p *plan) deleteMatches(ctx context.Context, it *item, c *Change, nums []in
 	return nil
 }
 
-// matching runs a condition and remembers it, so that it is looked at again when nobody else can change its answer.
-func (p *plan) matching(ctx context.Context, typ string, query *search.Query, limit int) ([]int64, error) {
-	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, query, limit)
+// matching runs a change's condition and remembers it, so that it is looked at again when nobody else can change its answer.
+func (p *plan) matching(ctx context.Context, it *item, c *Change, limit int) ([]int64, error) {
+	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, c.Match, limit)
 	if err != nil {
 		return nil, err
 	}
-	p.conds = append(p.conds, condition{typ, query, limit, nums})
+	p.conds = append(p.conds, condition{change: it.change, op: c.Op, typ: c.Type, query: c.Match, limit: limit, found: nums})
 	return nums, nil
 }
 
@@ -387,6 +390,7 @@ func (p *plan) noneTwice() error {
 		num int64
 	}
 	seen := make(map[key]bool, len(p.items))
+	found := map[key]int{}
 	urls := make(map[string]bool, len(p.changes))
 	for i := range p.changes {
 		u := p.changes[i].FullURL
@@ -397,6 +401,7 @@ func (p *plan) noneTwice() error {
 	}
 	for _, it := range p.items {
 		if it.num == 0 || it.op == Create && it.result == Unchanged {
+			found[key{it.typ.Num, it.num}] = it.change
 			continue
 		}
 		k := key{it.typ.Num, it.num}
@@ -404,6 +409,28 @@ func (p *plan) noneTwice() error {
 			return entry(it.change, fault.New(fault.Invalid, "two entries of the set change the same %s", it.typ.Name).WithCode("duplicate"))
 		}
 		seen[k] = true
+	}
+	// A create that found a record would speak of one that the set has deleted by then.
+	for _, it := range p.items {
+		if i, ok := found[key{it.typ.Num, it.num}]; ok && it.num != 0 && it.op == Delete {
+			return entry(i, fault.New(fault.Invalid, "two entries of the set mean the same %s, and one deletes it", it.typ.Name).WithCode("duplicate"))
+		}
+	}
+	return p.noConditionTwice()
+}
+
+// noConditionTwice refuses a set in which two entries would each make the one resource that their condition asks for.
+func (p *plan) noConditionTwice() error {
+	seen := map[string]bool{}
+	for _, c := range p.conds {
+		if len(c.found) > 0 || c.op == Delete {
+			continue
+		}
+		text := c.text()
+		if seen[text] {
+			return entry(c.change, fault.New(fault.Invalid, "two entries of the set have the same condition, which matches nothing yet").WithCode("duplicate"))
+		}
+		seen[text] = true
 	}
 	return nil
 }
@@ -471,30 +498,80 @@ func (p *plan) linkCondition(ctx context.Context, m *fhir.Node) error {
 	if err != nil {
 		return err
 	}
-	// What the plan sees decides: nobody can tell whether the target came or went before or after this.
-	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, q, 2)
+	to, err := p.resolve(ctx, t, q, paramNames(query))
 	if err != nil {
 		return err
 	}
-	if len(nums) != 1 {
-		how := "nothing"
-		if len(nums) > 1 {
-			how = "more than one"
-		}
-		// The parameter names alone: the values may be a person's.
-		return fault.New(fault.PreconditionFailed, "a conditional reference to %s by %s matches %s", typ, paramNames(query), how)
-	}
-	v, err := p.s.current(ctx, p.q, p.caller.Tenant, t.Num, nums[0])
-	if err != nil || v == nil {
-		return err
-	}
-	to := typ + "/" + fhirID(v.num, v.fid)
 	if p.urls == nil {
 		p.urls = map[string]string{}
 	}
 	p.urls[m.Text] = to
 	p.relink(m, to)
 	return nil
+}
+
+// resolve returns the one resource that a conditional reference means, once the changes of the set are made: R4 resolves such references
+// last (http.html#trules). What the plan sees of others decides: nobody can tell whether they came or went before or after this.
+func (p *plan) resolve(ctx context.Context, t *def.Type, q *search.Query, params string) (string, error) {
+	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, q, 2+len(p.items))
+	if err != nil {
+		return "", err
+	}
+	changed := map[int64]bool{}
+	var found []string
+	for _, it := range p.items {
+		if it.typ != t || it.result == Unchanged && it.op == Create {
+			continue
+		}
+		changed[it.num] = true
+		doc := p.docOf(it)
+		if doc == nil {
+			continue
+		}
+		ok, err := search.Match(q.ByType[0].Pred, doc, nil)
+		if errors.Is(err, search.ErrNoLookup) {
+			return "", fault.New(fault.Invalid, "a conditional reference by a chain (%s), in a set that changes a %s: refer to it by its fullUrl", params, t.Name).WithCode("not-supported")
+		}
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			found = append(found, t.Name+"/"+fhirID(it.num, it.fid))
+		}
+	}
+	for _, num := range nums {
+		if changed[num] {
+			continue
+		}
+		v, err := p.s.current(ctx, p.q, p.caller.Tenant, t.Num, num)
+		if err != nil {
+			return "", err
+		}
+		if v != nil {
+			found = append(found, t.Name+"/"+fhirID(v.num, v.fid))
+		}
+	}
+	// The parameters' names alone are told: the values may be a person's.
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fault.New(fault.PreconditionFailed, "a conditional reference to %s by %s matches nothing", t.Name, params).WithCode("not-found")
+	}
+	return "", fault.New(fault.PreconditionFailed, "a conditional reference to %s by %s matches more than one", t.Name, params)
+}
+
+// docOf is the resource that an item leaves behind, for predicates; nil for a deletion. A patch is asked as it was before: what
+// it will be depends on references that are being resolved.
+func (p *plan) docOf(it *item) *search.Doc {
+	res := p.changes[it.change].Resource
+	if it.op == Patch && it.old != nil {
+		res = it.old.res
+	}
+	if res == nil || it.op == Delete {
+		return nil
+	}
+	return &search.Doc{Resource: res, Type: it.typ.Name, ID: fhirID(it.num, it.fid), Updated: p.s.clock(), Values: search.Extract(res, p.s.base)}
 }
 
 func paramNames(query string) string {

@@ -20,6 +20,9 @@ const (
 // starts of them whose length the blind index does not store, :text, _content and the like.
 const MaxOpened = 2000
 
+// MaxPageOpened is how many bytes of JSON the matches of a page come to at most, the last one aside. A page ends early there.
+const MaxPageOpened = 32 << 20
+
 // searching is one search under way.
 type searching struct {
 	s      *Store
@@ -27,11 +30,12 @@ type searching struct {
 	q      sqldb.Querier
 	tenant int32
 	keys   *tenantKeys
+	cut    bool // the last scan stopped before the end of what was asked for
 }
 
 func (s *Store) searching(ctx context.Context, q sqldb.Querier, tenant int32) (*searching, error) {
 	keys, err := s.forTenant(ctx, tenant)
-	return &searching{s, ctx, q, tenant, keys}, err
+	return &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}, err
 }
 
 func (r *searching) compiler() *compiler {
@@ -48,7 +52,7 @@ func (s *Store) Search(ctx context.Context, query *search.Query) (*Page, error) 
 		return nil, err
 	}
 	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s, ctx, q, tenant, keys}
+		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
 		page, err = r.page(query)
 		return err
 	})
@@ -108,12 +112,11 @@ func (r *searching) fill(page *Page, plan *searchPlan, query *search.Query, cur 
 	if err != nil {
 		return err
 	}
-	if len(hits) > count {
-		hits = hits[:count]
-		page.Next = r.keys.sealCursor(query, hits[count-1], cur, count)
-	}
-	for _, h := range hits {
-		v, err := r.s.open(r.ctx, r.q, r.tenant, &h.sealed)
+	more := r.cut || len(hits) > count
+	hits = hits[:min(count, len(hits))]
+	size := 0
+	for i := range hits {
+		v, err := r.s.open(r.ctx, r.q, r.tenant, &hits[i].sealed)
 		if fault.Is(err, fault.Gone) { // its patient is being erased
 			continue
 		}
@@ -121,6 +124,13 @@ func (r *searching) fill(page *Page, plan *searchPlan, query *search.Query, cur 
 			return err
 		}
 		page.Matches = append(page.Matches, Match{Version: v})
+		if size += len(v.body); size > MaxPageOpened && i+1 < len(hits) {
+			more, hits = true, hits[:i+1]
+			break
+		}
+	}
+	if more && len(hits) > 0 {
+		page.Next = r.keys.sealCursor(query, hits[len(hits)-1], cur, len(hits))
 	}
 	if len(query.Includes) > 0 {
 		return r.include(page, query.Includes)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
@@ -96,15 +98,24 @@ func (s *Store) onSnapshot(ctx context.Context, tenant int32, changes []Change, 
 // errStale says that the database is no longer as the plan saw it.
 var errStale = errors.New("record: the plan is stale")
 
-// lockKey is the number under which writers with the same condition wait for each other.
+// lockKey is the number under which writers with the same condition wait for each other, however they write it.
 func lockKey(tenant int32, c condition) int64 {
 	h := fnv.New64a()
 	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(tenant)))
-	_, _ = h.Write([]byte(c.typ))
-	for _, a := range c.query.Applied {
-		_, _ = h.Write([]byte("\x00" + a.Name + "\x00" + a.Value))
-	}
+	_, _ = h.Write([]byte(c.text()))
 	return int64(h.Sum64())
+}
+
+// text is the condition in one form: parameters and their alternatives in order, each once.
+func (c condition) text() string {
+	parts := make([]string, 0, len(c.query.Applied))
+	for _, a := range c.query.Applied {
+		values := strings.Split(a.Value, ",")
+		slices.Sort(values)
+		parts = append(parts, a.Name+"\x00"+strings.Join(slices.Compact(values), ","))
+	}
+	slices.Sort(parts)
+	return c.typ + "\x00" + strings.Join(slices.Compact(parts), "\x00\x00")
 }
 
 // entry wraps an error with the place of its change; errors of the database and of the context stay as they are.
