@@ -66,6 +66,7 @@ func sameMachine(next http.Handler, baseURL string) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		web.LeaveBody(w, r)
 		web.Fail(w, fault.New(fault.Forbidden, "this server answers to localhost and to the host of base-url alone"))
 	})
 }

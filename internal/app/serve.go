@@ -72,7 +72,7 @@ type server struct {
 
 // run serves until ctx ends, then stops gracefully.
 func (s *server) run(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	srv := web.NewServer(listener.Addr().String(), handler, s.log)
+	srv := web.NewServer(listener.Addr().String(), handler, s.program.cfg.RequestTimeout, s.log)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
 	select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 
 	"github.com/nilecare/nilecare/internal/fault"
 )
@@ -16,7 +17,8 @@ const trusted = 1 << 20
 const unannounced = 8 << 10
 
 // ReadBody reads a request's whole body, within the edge's bound, into memory of its own: a parsed tree may keep parts of
-// it. The error is a [fault.Error]: TooLarge, or Invalid where the body broke off.
+// it. The error is a [fault.Error]: TooLarge, Unavailable where
+// the body was too slow, or Invalid where it broke off.
 func ReadBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -41,6 +43,9 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	var big *http.MaxBytesError
 	if errors.As(err, &told) || errors.As(err, &big) {
 		return nil, Fault(err)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fault.New(fault.Unavailable, "the body did not come within the request's time limit").WithCode("timeout").Because(err)
 	}
 	return nil, fault.New(fault.Invalid, "the body broke off before its end").WithCode("incomplete").Because(err)
 }

@@ -151,6 +151,8 @@ func (p *passage) admit(w http.ResponseWriter) error {
 	if p.r.Body == nil || p.r.Body == http.NoBody {
 		return nil
 	}
+	p.w.body = &wanted{ReadCloser: p.r.Body, left: p.r.ContentLength}
+	p.r.Body = p.w.body
 	if p.r.ContentLength > p.e.maxBody {
 		refuseBody(w, p.r)
 		return Fault(&http.MaxBytesError{Limit: p.e.maxBody})
@@ -177,7 +179,7 @@ func (p *passage) admit(w http.ResponseWriter) error {
 // refuseBody has the server close the connection behind the answer. A client that is sending already must get to read
 // the answer first: a reader that hits its limit is how net/http learns to wait for that.
 func refuseBody(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Connection", "close")
+	LeaveBody(w, r)
 	if r.Header.Get("Expect") == "" {
 		var one [1]byte
 		// That this fails is its purpose.

@@ -18,6 +18,7 @@ type response struct {
 	held   []byte // a small body's beginning, while it is not known whether it is worth compressing
 	enc    encoder
 	head   bool
+	body   *wanted // the request's; nil: there is none
 }
 
 func (w *response) reset(e *Edge, inner http.ResponseWriter, r *http.Request) {
@@ -139,6 +140,9 @@ func (w *response) mayCompress() bool {
 func (w *response) send(size int) {
 	w.sent = true
 	h := w.Header()
+	if w.status >= http.StatusBadRequest && w.body != nil && !w.body.ended {
+		LeaveBody(w.ResponseWriter, &http.Request{Body: w.body})
+	}
 	h["Vary"] = append(h["Vary"], "Accept-Encoding")
 	if w.mayCompress() && size >= w.edge.minCompress {
 		delete(h, "Content-Length")
