@@ -54,7 +54,7 @@ func (h *Handler) historyParams(q *request, hq *record.HistoryQuery) (s shape, s
 		case "_since":
 			hq.Since, err = parseInstant(p.Name, p.Value)
 		case "_at":
-			hq.At, err = parseInstant(p.Name, p.Value)
+			hq.At, hq.AtEnd, err = parseMoment(p.Name, p.Value)
 		case "_count":
 			hq.Count, err = h.parseCount(p.Value)
 		case cursorParam:

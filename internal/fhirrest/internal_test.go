@@ -119,6 +119,33 @@ func TestParseInstant(t *testing.T) {
 	}
 }
 
+func TestParseMoment(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"2024":                      {"2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"},
+		"2024-02":                   {"2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"},
+		"2024-12":                   {"2024-12-01T00:00:00Z", "2025-01-01T00:00:00Z"},
+		"2024-02-29":                {"2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"},
+		"2026-11-22T23:59":          {"2026-11-22T23:59:00Z", "2026-11-23T00:00:00Z"},
+		"2026-11-22T23:59 02:00":    {"2026-11-22T21:59:00Z", "2026-11-22T22:00:00Z"},
+		"2026-11-22T10:00:00":       {"2026-11-22T10:00:00Z", ""},
+		"2026-11-22T10:00:00+02:00": {"2026-11-22T08:00:00Z", ""},
+	} {
+		start, end, err := parseMoment("_at", text)
+		got := [2]string{start.UTC().Format(time.RFC3339)}
+		if !end.IsZero() {
+			got[1] = end.UTC().Format(time.RFC3339)
+		}
+		if err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "x", "26", "2026-13", "2026-02-30", "2026-1-1", "2026-02-28T25:00", "gt2026"} {
+		if _, _, err := parseMoment("_at", text); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestEntryExpression(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                       "Bundle.entry[3]",

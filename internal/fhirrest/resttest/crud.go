@@ -414,6 +414,14 @@ func testHistory(t *testing.T, base string) {
 		if r := c.do("GET", "/Patient/"+id+"/_history?_at="+between, "").want(200); len(r.entries()) != 1 || r.str("entry", "0", "response", "etag") != `W/"1"` {
 			t.Errorf("_at: %s", r.raw)
 		}
+		// A year is a period: all that was current at some time of it. A deletion's mark is no state of the record.
+		year := time.Now().UTC().Format("2006")
+		if r := c.do("GET", "/Patient/"+id+"/_history?_at="+year, "").want(200); len(r.entries()) < 3 {
+			t.Errorf("_at=%s: %s", year, r.raw)
+		}
+		if r := c.do("GET", "/Patient/"+id+"/_history?_at=1999-05", "").want(200); len(r.entries()) != 0 {
+			t.Errorf("_at before the beginning: %s", r.raw)
+		}
 		for _, bad := range []string{"_since=yesterday", "_since=2020", "_at=x", "_count=0", "_count=x", "_count=-1", "nonsense=1", "_summary=count"} {
 			c.do("GET", "/Patient/"+id+"/_history?"+bad, "").want(400)
 		}
