@@ -1,6 +1,8 @@
 package validate
 
 import (
+	"strings"
+
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/fhir/def"
 )
@@ -73,7 +75,7 @@ func (v *validator) unknown(name string, t *def.Type) {
 		return
 	}
 	if !isIdentifier(name) {
-		v.fail(codeStructure, "unknown element %.64q in %s", name, t.Name)
+		v.fail(codeStructure, "unknown element in %s", t.Name)
 		return
 	}
 	v.failAt(name, codeStructure, "unknown element in %s", t.Name)
@@ -81,15 +83,7 @@ func (v *validator) unknown(name string, t *def.Type) {
 
 // isIdentifier reports whether a member's name can stand in a location.
 func isIdentifier(name string) bool {
-	if name == "" || len(name) > 64 {
-		return false
-	}
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '_' && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
+	return looksLikeCode(name) && !strings.ContainsAny(name, "-.") && (name[0] < '0' || name[0] > '9')
 }
 
 func (v *validator) missing(t *def.Type, missing uint64) {

@@ -67,7 +67,7 @@ func (v *validator) relative(s string) string {
 	}
 	if typ, _, ok := fhir.SplitReference(s, ""); ok {
 		if !isResourceType(typ) {
-			v.failAt("reference", codeValue, "%.64q is no resource type of FHIR R4", typ)
+			v.failAt("reference", codeValue, "%s is no resource type of FHIR R4", echoed(typ, "what the reference names"))
 			return ""
 		}
 		return typ

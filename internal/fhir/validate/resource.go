@@ -58,7 +58,7 @@ func (v *validator) resourceType(n *fhir.Node) *def.Type {
 	}
 	t := def.Lookup(m.Text)
 	if t == nil || t.Num == 0 {
-		v.fail(codeStructure, "resourceType %.64q is no resource type of FHIR R4", m.Text)
+		v.fail(codeStructure, "resourceType %s is no resource type of FHIR R4", echoed(m.Text, "as given"))
 		return nil
 	}
 	return t
