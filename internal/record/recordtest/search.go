@@ -23,7 +23,7 @@ func testSearch(t *testing.T, h Harness) {
 		{"addresses", addresses}, {"sorting", sorting}, {"totals", totals}, {"includes", includes}, {"cursors", cursors},
 		{"compartment", compartment}, {"everything", everything}, {"last updated", lastUpdated}, {"ids", ids},
 		{"equal numbers", equalNumbers}, {"index follows", indexFollows}, {"paging under writers", pagingUnderWriters},
-		{"bound", bound},
+		{"bound", bound}, {"alternatives", alternatives}, {"heavy pages", heavyPages},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.f(b.with(t)) })
 	}

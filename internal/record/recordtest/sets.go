@@ -15,7 +15,7 @@ func testSets(t *testing.T, h Harness) {
 		f    func(*bench)
 	}{
 		{"all or nothing", allOrNothing}, {"urn", urnReferences}, {"absolute fullUrl", absoluteFullURL},
-		{"conditional references", conditionalReferences}, {"twice", twice}, {"mixed", mixed}, {"caller's changes", callersChanges},
+		{"conditional references", conditionalReferences}, {"references within the set", referencesWithin}, {"twice", twice}, {"mixed", mixed}, {"caller's changes", callersChanges},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.f(b.with(t)) })
 	}
@@ -119,6 +119,24 @@ func conditionalReferences(b *bench) {
 	b.refused(fault.PreconditionFailed, other, creation(observation(b, "Patient?identifier=urn:test|cr3")))
 	b.refused(fault.Invalid, other, creation(observation(b, "Patient?unheard=of")))
 	b.refused(fault.NotFound, other, creation(observation(b, "Nonsense?identifier=x")))
+}
+
+// referencesWithin are conditional references to what the set itself makes, changes or deletes: they are resolved last.
+func referencesWithin(b *bench) {
+	out := b.writeAll(creation(identified(b, "rw1", "Within")), creation(observation(b, "Patient?identifier=urn:test|rw1")))
+	if got := member(b, out[1].Version, "subject", "reference"); got != "Patient/"+out[0].Version.ID {
+		b.Errorf("subject %s", got)
+	}
+	b.write(update("rw2", identified(b, "rw2", "Deleted")))
+	b.refused(fault.PreconditionFailed, deletion("Patient", "rw2"), creation(observation(b, "Patient?identifier=urn:test|rw2")))
+	// One that matches before, and not any more after the set.
+	b.refused(fault.PreconditionFailed, update("rw2", identified(b, "rw3", "Renamed")), creation(observation(b, "Patient?identifier=urn:test|rw2")))
+	b.refused(fault.PreconditionFailed, creation(identified(b, "rw2", "Second")), creation(observation(b, "Patient?identifier=urn:test|rw2")))
+	// Two entries with one condition.
+	b.refused(fault.Invalid, conditional(b, record.Create, "rw4", "A"), conditional(b, record.Create, "rw4", "B"))
+	b.refused(fault.Invalid, conditional(b, record.Update, "rw4", "A"), conditional(b, record.Update, "rw4", "B"))
+	b.refused(fault.Invalid, deletion("Patient", "rw2"), conditional(b, record.Create, "rw2", "A"))
+	b.finds(nil, "Patient", "identifier", "rw4")
 }
 
 func twice(b *bench) {
