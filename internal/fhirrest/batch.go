@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/nilecare/nilecare/internal/web"
 )
 
-// maxAnswer is how many bytes the entries of one batch may answer together: a small batch of searches could ask for all the
-// memory that there is.
+// maxAnswer is how many bytes the entries of one Bundle may answer together: a small batch of searches could ask for all the
+// memory that there is. Reads beyond it are refused; what a change answers is counted, and given.
 const maxAnswer = 256 << 20
 
 // lanes is how many entries of a batch run at once: the store gathers writers into common commits.
@@ -64,10 +65,16 @@ func (h *Handler) logFailures(outer *request, results []done) {
 
 // writeResponses writes the response Bundle, in the order of the request.
 func writeResponses(a *answer, typ string, results []done) error {
-	b := openBundle(a.build(), typ)
+	const around = 256 // about what an entry has beside its resource
+	size := 0
+	for i := range results {
+		size += len(results[i].a.body) + around
+	}
+	b := openBundle(slices.Grow(a.build(), size), typ)
 	var out entries
 	for i := range results {
 		b = appendResponse(out.open(b), &results[i], i)
+		results[i].a.free() // a large answer must not be held twice for longer than needed
 	}
 	a.done(out.end(b))
 	a.status = http.StatusOK
@@ -146,12 +153,21 @@ func (h *Handler) runEntry(d *done, spent *atomic.Int64) {
 		d.err = err
 		return
 	}
-	if step(d.q.method) == 3 && spent.Load() > maxAnswer {
-		d.err = fault.New(fault.TooCostly, "the answers of this Bundle are larger than %d bytes together", maxAnswer)
+	read := step(d.q.method) == 3
+	if read && spent.Load() > h.maxAnswer {
+		d.err = h.tooMuch()
 		return
 	}
 	d.err = at.serve(h, d.q, &d.a)
-	spent.Add(int64(len(d.a.body)))
+	if n := int64(len(d.a.body)); spent.Add(n) > h.maxAnswer && read && d.err == nil {
+		// The lanes began before the sum was known. The answer is let go, and stays counted: what follows is refused unasked.
+		d.a.free()
+		d.err = h.tooMuch()
+	}
+}
+
+func (h *Handler) tooMuch() error {
+	return fault.New(fault.TooCostly, "the answers of this Bundle are larger than %d bytes together", h.maxAnswer)
 }
 
 // appendResponse appends the rest of an entry, whose brace is open: fullUrl and resource where there are, and the response.

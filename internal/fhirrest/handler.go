@@ -45,6 +45,7 @@ type Handler struct {
 	table      table
 	operations []operation
 	capability func() *capability
+	maxAnswer  int64 // see maxAnswer
 }
 
 // New returns a handler.
@@ -62,7 +63,7 @@ func New(c Config) *Handler {
 	if c.Count <= 0 {
 		c.Count = DefaultCount
 	}
-	h := &Handler{Config: c, table: endpoints(), operations: operations()}
+	h := &Handler{Config: c, table: endpoints(), operations: operations(), maxAnswer: maxAnswer}
 	for i, p := range patterns {
 		h.patterns[i] = c.Path + p
 	}
