@@ -80,9 +80,13 @@ func (p *Program) restore(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := p.open(ctx)
+	store, err := p.openAsItIs(ctx)
 	if err != nil {
 		return errors.Join(fmt.Errorf("restore: the root key in %s is not that of the backup: %w", p.rootKeyFile(), err), p.discard())
+	}
+	// A backup does not say by which version's rules its index was made, so it is made here, and no later command has to.
+	if err := p.reindex(ctx, store, "the records are there; making their search index …"); err != nil {
+		return errors.Join(fmt.Errorf("restore: the records are there, their search index is not: `nilecare migrate` makes it: %w", err), store.Close())
 	}
 	fmt.Fprintf(p.Out, "restored %d rows; `nilecare verify` checks them\n", rows)
 	return store.Close()

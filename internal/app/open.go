@@ -34,18 +34,19 @@ func (p *Program) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.reindex(ctx, store); err != nil {
+	if err := p.reindex(ctx, store, "the search index was made by another version: making it anew …"); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return store, nil
 }
 
-func (p *Program) reindex(ctx context.Context, store *opened) error {
+// reindex makes the search index anew where that is needed, and says why before it does.
+func (p *Program) reindex(ctx context.Context, store *opened, why string) error {
 	old, err := store.NeedsReindex(ctx)
 	if err != nil || !old {
 		return err
 	}
-	fmt.Fprintln(p.Err, "the search index was made by another version: making it anew …")
+	fmt.Fprintln(p.Err, why)
 	said := time.Now()
 	return store.Reindex(ctx, func(n int) {
 		store.indexed = n
