@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
@@ -95,7 +96,11 @@ func (p *Program) openExisting(ctx context.Context) (*opened, error) {
 
 // holdsRecords fails where a database on a server was never used by this program: opening it would make its tables.
 func holdsRecords(ctx context.Context, url string) error {
-	c, err := pgx.Connect(ctx, url)
+	cfg, err := pgxpool.ParseConfig(url) // the URL may bear settings of the pool
+	if err != nil {
+		return errors.New("database: the URL cannot be understood")
+	}
+	c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}

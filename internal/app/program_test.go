@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/nilecare/nilecare/internal/app/config"
 )
@@ -228,6 +231,47 @@ func TestReadersMakeNoRootKeyForAServersDatabase(t *testing.T) {
 	}
 	if _, err := os.Lstat(p.data); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder: %v", err)
+	}
+}
+
+func TestReadersMakeNoTablesOnAServer(t *testing.T) {
+	server := os.Getenv("NILECARE_TEST_POSTGRES")
+	if server == "" {
+		t.Skip("NILECARE_TEST_POSTGRES is not set (scripts/with-postgres sets it)")
+	}
+	c, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "readers_" + strings.ToLower(strings.ReplaceAll(filepath.Base(filepath.Dir(t.TempDir())), "-", "_"))
+	if _, err := c.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := c.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
+		if err = errors.Join(err, c.Close(context.Background())); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	q := u.Query()
+	q.Set("pool_max_conns", "4")
+	u.RawQuery = q.Encode()
+
+	p := newProgram(t)
+	p.must("migrate") // for a root key
+	if code := p.run(t.Context(), "verify", "--database", u.String()); code != exitError || !strings.Contains(p.err.String(), "there is no database") {
+		t.Errorf("%d %s", code, p.err.String())
+	}
+	if out := p.must("migrate", "--database", u.String()); strings.HasPrefix(out, "0 migrations") {
+		t.Errorf("verify made the tables: %s", out)
+	}
+	if out := p.must("verify", "--database", u.String()); !strings.Contains(out, " 0 findings") {
+		t.Errorf("%s", out)
 	}
 }
 
