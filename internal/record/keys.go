@@ -125,9 +125,6 @@ func (s *Store) patientKey(ctx context.Context, q sqldb.Querier, tenant int32, n
 	if err != nil {
 		return nil, err
 	}
-	if num == tenantKey {
-		return k.tenant, nil
-	}
 	if key := k.cached(num); key != nil {
 		return key, nil
 	}
@@ -148,9 +145,6 @@ func (s *Store) readingKey(ctx context.Context, q sqldb.Querier, tenant int32, n
 	k, err := s.forTenant(ctx, tenant)
 	if err != nil {
 		return nil, err
-	}
-	if num == tenantKey {
-		return k.tenant, nil
 	}
 	if key := k.cached(num); key != nil {
 		return key, nil
@@ -174,7 +168,11 @@ func (s *Store) readingKey(ctx context.Context, q sqldb.Querier, tenant int32, n
 	return key, err
 }
 
+// cached returns the key where it is in memory, as the tenant's own always is; else nil.
 func (k *tenantKeys) cached(num int64) *seal.Key {
+	if num == tenantKey {
+		return k.tenant
+	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	if o, ok := k.open[num]; ok && time.Now().Before(o.until) {
