@@ -29,19 +29,20 @@ import (
 const backupMagic = "nilecare backup 1\n"
 
 type backupHead struct {
-	Created time.Time     `json:"created"`
-	Tenant  int32         `json:"tenant"`
-	Tables  []backupTable `json:"tables"`
+	Created time.Time `json:"created"`
+	Tenant  int32     `json:"tenant"`
+	Tables  []Table   `json:"tables"`
 }
 
-type backupTable struct {
+// Table is a table that a backup holds, with the columns that it keeps, tenant first.
+type Table struct {
 	Name    string   `json:"name"`
 	Columns []string `json:"columns"`
 }
 
 // backupTables are all tables, in the order in which they are restored.
-func backupTables() []backupTable {
-	return []backupTable{
+func backupTables() []Table {
+	return []Table{
 		{"seal_key", []string{"tenant", "num", "wrapped", "created_at", "destroyed_at"}},
 		{"alias", []string{"tenant", "type", "fid", "num"}},
 		{"record", []string{"tenant", "type", "num", "seq", "vid", "deleted", "fid"}},
@@ -101,7 +102,7 @@ func (b *backupWriter) all(ctx context.Context, q sqldb.Querier, head backupHead
 	return nil
 }
 
-func (b *backupWriter) table(ctx context.Context, q sqldb.Querier, t backupTable, tenant int32) error {
+func (b *backupWriter) table(ctx context.Context, q sqldb.Querier, t Table, tenant int32) error {
 	values := make([]any, len(t.Columns))
 	dest := make([]any, len(t.Columns))
 	for i := range values {
@@ -289,7 +290,7 @@ func (b *backupReader) fill(ctx context.Context, tx Tx, head backupHead) error {
 // restoreBatch is how many rows are sent to the database at a time.
 const restoreBatch = 1000
 
-func (b *backupReader) fillTable(ctx context.Context, tx Tx, t backupTable) error {
+func (b *backupReader) fillTable(ctx context.Context, tx Tx, t Table) error {
 	sql := insertSQL(t)
 	var rows [][]any
 	for {
@@ -319,7 +320,7 @@ func (b *backupReader) fillTable(ctx context.Context, tx Tx, t backupTable) erro
 	}
 }
 
-func insertSQL(t backupTable) string {
+func insertSQL(t Table) string {
 	b := &sqldb.Builder{}
 	b.SQL("INSERT INTO " + t.Name + " (" + join(t.Columns) + ") ")
 	b.SQL("VALUES (")

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"io/fs"
 	"slices"
 
 	"github.com/nilecare/nilecare/internal/sqldb"
@@ -26,6 +27,8 @@ type Engine interface {
 	// Node is the number of this process among those that write to the database; Last a number not below any given out.
 	Node() int
 	Last() int64
+	// Migrate brings the tables of a module forward, by the files of fsys below the engine's own name ("sqlite", "postgres").
+	Migrate(ctx context.Context, module string, fsys fs.FS) error
 	// Scrub makes sure, as far as the database allows, that deleted rows cannot be read from its files any more.
 	Scrub(ctx context.Context) error
 	// Size returns the bytes that the database takes on disk.

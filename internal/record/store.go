@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir/def"
@@ -16,10 +17,12 @@ import (
 
 // Options says how a store works.
 type Options struct {
-	Root  seal.Root       // wraps the tenants' keys
-	Clock clock.Clock     // nil: the system's
-	Base  string          // the server's own base URL: absolute references to it are taken as relative; may be ""
-	Rules map[string]Rule // by resource type
+	Root   seal.Root       // wraps the tenants' keys
+	Clock  clock.Clock     // nil: the system's
+	Base   string          // the server's own base URL: absolute references to it are taken as relative; may be ""
+	Rules  map[string]Rule // by resource type
+	Audit  audit.Sink      // takes what is read; nil: nobody is told
+	Tables []Table         // of modules, for backups
 }
 
 // Store is the record. It is safe for concurrent use.
@@ -32,6 +35,7 @@ type Store struct {
 	codec   *pack.Codec
 	keys    keyring
 	aliases aliasCache
+	sink    audit.Sink
 }
 
 // New returns a store on an open engine, which it owns from then on.
@@ -48,12 +52,20 @@ func New(ctx context.Context, e Engine, o Options) (*Store, error) {
 		numbers: ident.NewSource(o.Clock, e.Node(), e.Last()),
 		keys:    keyring{root: o.Root, tenants: map[int32]*tenantKeys{}},
 		aliases: aliasCache{nums: map[aliasKey]int64{}},
+		sink:    o.Audit,
 	}
 	// A wrong root key is found now, not at the first request.
 	if _, err := s.forTenant(ctx, access.From(ctx).Tenant); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// note hands an entry to whoever keeps the audit.
+func (s *Store) note(e audit.Entry) {
+	if s.sink != nil {
+		s.sink.Note(e)
+	}
 }
 
 // Close closes the engine after what it accepted is done.

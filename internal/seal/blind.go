@@ -17,6 +17,7 @@ const (
 	domainBlind = 'b'
 	domainChain = 'p'
 	domainWhole = 'w'
+	domainNamed = 'n'
 )
 
 // chainRunes is how many of a text's characters its chain tells apart.
@@ -70,6 +71,15 @@ func (b *Blinder) Blind(atom uint32, text string) []byte {
 // AppendBlind is Blind that appends to dst.
 func (b *Blinder) AppendBlind(dst []byte, atom uint32, text string) []byte {
 	return b.append(dst, domainBlind, atom, text)
+}
+
+// NamedSize is the length in bytes of what Named returns.
+const NamedSize = 20
+
+// Named returns the blind form of a value under a name instead of an atom: for fields of modules' own tables.
+func (b *Blinder) Named(name, value string) []byte {
+	text := string(binary.AppendUvarint(nil, uint64(len(name)))) + name + value
+	return b.appendCut(make([]byte, 0, NamedSize), domainNamed, 0, text, NamedSize)
 }
 
 // Chain returns the blind form of a text that is searched by its beginning: for each beginning of 1, 2, 3 … [chainRunes]

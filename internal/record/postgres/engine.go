@@ -104,6 +104,17 @@ func (e *Engine) release() {
 // Migrated returns how many migrations Open ran.
 func (e *Engine) Migrated() int { return e.ran }
 
+// Migrate implements record.Engine.
+func (e *Engine) Migrate(ctx context.Context, module string, fsys fs.FS) error {
+	sub, err := fs.Sub(fsys, "postgres")
+	if err != nil {
+		return fmt.Errorf("%s: %w", module, err)
+	}
+	ran, err := e.db.Migrate(ctx, sub, "migration_"+module)
+	e.ran += ran
+	return err
+}
+
 // Dialect implements record.Engine.
 func (e *Engine) Dialect() record.Dialect {
 	return record.Dialect{
