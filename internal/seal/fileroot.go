@@ -27,7 +27,7 @@ const maxKeyFile = 1 << 20
 // Where there is no file and create is true, a new key is made and is on disk before FileRoot returns; several processes that start
 // at once agree on one. create must be false where a database already stands, or its records would become unreadable without a word.
 // Errors: NotFound where there is no file; Invalid where it can be read or written by others than its owner, is not a regular
-// file, or holds no keyset.
+// file, or holds no keyset. The root is a *[RootFile].
 func FileRoot(path string, create bool) (Root, error) {
 	handle, err := readKeyFile(path)
 	if fault.Is(err, fault.NotFound) && create {
@@ -36,13 +36,27 @@ func FileRoot(path string, create bool) (Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return primitive(path, handle)
+	return asRoot(newRootFile(path, handle))
+}
+
+// asRoot keeps a nil pointer from becoming a root that is not nil.
+func asRoot(r *RootFile, err error) (Root, error) {
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // RotateFileRoot adds a fresh key to the file at path and makes it the one that wraps; keys that the older ones wrapped still
-// unwrap. The new file replaces the old one in one step, with one rotation at a time. Other processes go on with the keys that they read
-// at their start and cannot unwrap what the new one wraps: restart them.
+// unwrap. The new file replaces the old one in one step, with one rotation at a time. Processes that have the file open as a [RootFile]
+// read it again when they need it. Where the file is a copy on several machines, bring the new one to all before anything is
+// wrapped by it.
 func RotateFileRoot(path string) (Root, error) {
+	return asRoot(replaceKeyFile(path, withFreshPrimary))
+}
+
+// replaceKeyFile puts in the file's place what change makes of its keys.
+func replaceKeyFile(path string, change func(*keyset.Handle) (*keyset.Handle, error)) (*RootFile, error) {
 	if _, err := readKeyFile(path); err != nil {
 		return nil, err
 	}
@@ -55,25 +69,28 @@ func RotateFileRoot(path string) (Root, error) {
 	if err != nil {
 		return nil, keyFileFault(path, "its successor cannot be created", err)
 	}
-	handle, err := writeSuccessor(path, f)
+	handle, err := writeSuccessor(path, f, change)
 	if err == nil {
 		err = os.Rename(next, path)
 	}
 	if err != nil {
 		_ = os.Remove(next)
+		if fault.Is(err, fault.Conflict) {
+			return nil, err
+		}
 		return nil, keyFileFault(path, "it cannot be rotated", err)
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, keyFileFault(path, "its folder cannot be synced", err)
 	}
-	return primitive(path, handle)
+	return newRootFile(path, handle)
 }
 
-// writeSuccessor writes to f what stands at path and a fresh primary key; it closes f.
-func writeSuccessor(path string, f *os.File) (*keyset.Handle, error) {
+// writeSuccessor writes to f what change makes of the keys that stand at path; it closes f.
+func writeSuccessor(path string, f *os.File, change func(*keyset.Handle) (*keyset.Handle, error)) (*keyset.Handle, error) {
 	handle, err := readKeyFile(path)
 	if err == nil {
-		handle, err = withFreshPrimary(handle)
+		handle, err = change(handle)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
