@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"math"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir/search"
+	"github.com/nilecare/nilecare/internal/seal"
 )
 
 // cursor marks a place in the matches of a search: behind the match with these sort keys, this number and this type; ids that
@@ -43,7 +45,25 @@ func (k *tenantKeys) sealCursor(query *search.Query, h hit, before *cursor, coun
 			b = append(b, 'n')
 		}
 	}
-	return base64.RawURLEncoding.EncodeToString(k.tenant.Seal(nil, b, cursorData(query)))
+	day := uint32(time.Now().Unix() / 86400)
+	sealed := binary.BigEndian.AppendUint32(nil, day)
+	return base64.RawURLEncoding.EncodeToString(k.marksOf(day).Seal(sealed, b, cursorData(query)))
+}
+
+// marksOf is the key that seals the page marks of a day. It hangs on the blind key, which never changes: whoever turns pages is not
+// stopped by a new version of the tenant's key, and no key seals too much.
+func (k *tenantKeys) marksOf(day uint32) *seal.Key {
+	if d := k.marks.Load(); d != nil && d.day == day {
+		return d.key
+	}
+	d := &dayKey{day, k.base.Derive("page marks\x00" + string(binary.BigEndian.AppendUint32(nil, day)))}
+	k.marks.Store(d)
+	return d.key
+}
+
+type dayKey struct {
+	day uint32
+	key *seal.Key
 }
 
 // behind is how the number of a match of the type, whose sort keys are the mark's, compares with the mark's where it comes
@@ -79,7 +99,10 @@ func (k *tenantKeys) openCursor(query *search.Query) (*cursor, error) {
 	if err != nil {
 		return nil, errCursor
 	}
-	b, err := k.tenant.Open(nil, sealed, cursorData(query))
+	if len(sealed) < 4 {
+		return nil, errCursor
+	}
+	b, err := k.marksOf(binary.BigEndian.Uint32(sealed)).Open(nil, sealed[4:], cursorData(query))
 	if err != nil {
 		return nil, errCursor
 	}

@@ -18,7 +18,7 @@ func sorted(typ string, keys ...search.SortKey) *search.Query {
 
 // TestCursorRoundTrip: what was sealed is what is opened, of all kinds of keys.
 func TestCursorRoundTrip(t *testing.T) {
-	keys := &tenantKeys{tenant: seal.NewKey()}
+	keys := &tenantKeys{base: seal.NewKey()}
 	key := rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) any { return rapid.Int64().Draw(t, "int") }),
 		rapid.Custom(func(t *rapid.T) any { return rapid.Float64().Draw(t, "float") }),
@@ -48,7 +48,7 @@ func TestCursorRoundTrip(t *testing.T) {
 
 // TestCursorIsBound: a mark belongs to its tenant's key, to its type and to its order, and cannot be made up or changed.
 func TestCursorIsBound(t *testing.T) {
-	keys := &tenantKeys{tenant: seal.NewKey()}
+	keys := &tenantKeys{base: seal.NewKey()}
 	byName := search.SortKey{Param: "family"}
 	mark := keys.sealCursor(sorted("Patient", byName), hit{sealed: sealedVersion{num: 5}, keys: []any{[]byte("smith")}}, nil, 20)
 	open := func(k *tenantKeys, q *search.Query, mark string) error {
@@ -74,7 +74,7 @@ func TestCursorIsBound(t *testing.T) {
 		"another key":    open(keys, sorted("Patient", other), mark),
 		"more keys":      open(keys, sorted("Patient", byName, other), mark),
 		"no key":         open(keys, sorted("Patient"), mark),
-		"another tenant": open(&tenantKeys{tenant: seal.NewKey()}, sorted("Patient", byName), mark),
+		"another tenant": open(&tenantKeys{base: seal.NewKey()}, sorted("Patient", byName), mark),
 		"no base64":      open(keys, sorted("Patient", byName), "%%%"),
 		"made up":        open(keys, sorted("Patient", byName), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
 		"short":          open(keys, sorted("Patient", byName), "AA"),

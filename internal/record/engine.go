@@ -99,7 +99,7 @@ type VersionRow struct {
 func (r *Rows) SealedBy() []int64 {
 	var nums []int64
 	for i := range r.Versions {
-		if v := &r.Versions[i]; v.Body != nil && v.KeyNum != tenantKey {
+		if v := &r.Versions[i]; v.Body != nil && v.KeyNum > 0 {
 			nums = append(nums, v.KeyNum)
 		}
 	}
@@ -110,6 +110,7 @@ func (r *Rows) SealedBy() []int64 {
 // KeyRow is a new data key.
 type KeyRow struct {
 	Num       int64
+	Parent    int64 // of the key that wraps it
 	Wrapped   []byte
 	CreatedAt int64
 }

@@ -55,6 +55,7 @@ type erasure struct {
 func (e *erasure) begin(ctx context.Context) error {
 	typ := typeNum("Patient")
 	var wrapped []byte
+	var parent int64
 	err := e.s.engine.View(ctx, e.tenant, func(q sqldb.Querier) error {
 		num, known, err := e.s.numOf(ctx, q, false, e.tenant, typ, e.id)
 		if err != nil || !known {
@@ -65,13 +66,17 @@ func (e *erasure) begin(ctx context.Context) error {
 			return cmp.Or(err, notFound("Patient"))
 		}
 		e.num = num
-		_, err = sqldb.QueryRow(ctx, q, []any{&wrapped}, "SELECT wrapped FROM seal_key WHERE tenant = $1 AND num = $2", e.tenant, num)
+		_, err = sqldb.QueryRow(ctx, q, []any{&wrapped, &parent}, "SELECT wrapped, parent FROM seal_key WHERE tenant = $1 AND num = $2", e.tenant, num)
 		return err
 	})
 	if err != nil || len(wrapped) == 0 {
 		return err
 	}
-	if e.key, err = seal.Unwrap(e.keys.tenant, wrapped, keyData(e.tenant, e.num)); err != nil {
+	above, err := e.s.topKey(ctx, nil, e.keys, parent)
+	if err != nil {
+		return err
+	}
+	if e.key, err = seal.Unwrap(above, wrapped, keyData(e.tenant, e.num)); err != nil {
 		return err
 	}
 	err = e.mark(ctx, "UPDATE seal_key SET destroyed_at = $3 WHERE tenant = $1 AND num = $2 AND destroyed_at IS NULL", e.tenant, e.num, e.s.clock().UnixMicro())

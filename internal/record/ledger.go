@@ -1,8 +1,11 @@
 package record
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"io/fs"
+	"math"
 
 	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/sqldb"
@@ -41,22 +44,73 @@ func (l *Ledger) Migrate(ctx context.Context, name string, fsys fs.FS) error {
 // Next returns a new number, larger than any before.
 func (l *Ledger) Next() int64 { return l.s.numbers.Next() }
 
-// Seal seals bytes by the tenant's key; what names the place that they stand in ("user.email/12"): opened elsewhere, they fail.
+// sealMark begins what Seal returns; the version of the tenant's key follows as a uvarint.
+const sealMark = "NK\x01"
+
+// ledgerData keeps what the ledger seals apart from all else that the tenant's key seals.
+func ledgerData(what string) []byte { return []byte("ledger\x00" + what) }
+
+// Seal seals bytes by the newest version of the tenant's key; what names the place that they stand in ("user.email/12"): opened
+// elsewhere, they fail. What is sealed is about 35 bytes longer, and says which version sealed it.
 func (l *Ledger) Seal(ctx context.Context, tenant int32, what string, plain []byte) ([]byte, error) {
 	keys, err := l.s.forTenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	return keys.tenant.Seal(nil, plain, []byte(what)), nil
+	num, key := keys.newest()
+	return key.Seal(binary.AppendUvarint([]byte(sealMark), uint64(keyVersion(num))), plain, ledgerData(what)), nil
 }
 
-// Open opens what Seal sealed.
+// Open opens what Seal sealed, now or by an older version of the tenant's key. A version that this process has not met yet is read
+// from the database: do not call it while holding a connection.
 func (l *Ledger) Open(ctx context.Context, tenant int32, what string, sealed []byte) ([]byte, error) {
 	keys, err := l.s.forTenant(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	return keys.tenant.Open(nil, sealed, []byte(what))
+	version, body, ok := cutVersion(sealed)
+	if !ok {
+		return l.openUnversioned(ctx, keys, what, sealed)
+	}
+	key, err := l.s.topKey(ctx, nil, keys, topNum(version))
+	if err != nil {
+		return nil, err
+	}
+	return key.Open(nil, body, ledgerData(what))
+}
+
+// openUnversioned opens what was sealed before the tenant's key had versions: by the first.
+func (l *Ledger) openUnversioned(ctx context.Context, keys *tenantKeys, what string, sealed []byte) ([]byte, error) {
+	key, err := l.s.topKey(ctx, nil, keys, tenantKey)
+	if err != nil {
+		return nil, err
+	}
+	return key.Open(nil, sealed, []byte(what))
+}
+
+// Stale reports whether what Seal returned was sealed by an older version of the tenant's key than the newest: sealing it
+// again is the module's.
+func (l *Ledger) Stale(ctx context.Context, tenant int32, sealed []byte) (bool, error) {
+	keys, err := l.s.forTenant(ctx, tenant)
+	if err != nil {
+		return false, err
+	}
+	num, _ := keys.newest()
+	version, _, ok := cutVersion(sealed)
+	return !ok || version != keyVersion(num), nil
+}
+
+// cutVersion reads the version that sealed the bytes.
+func cutVersion(sealed []byte) (version int64, body []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(sealed, []byte(sealMark))
+	if !ok {
+		return 0, nil, false
+	}
+	v, n := binary.Uvarint(rest)
+	if n <= 0 || v == 0 || v > math.MaxInt32 {
+		return 0, nil, false
+	}
+	return int64(v), rest[n:], true
 }
 
 // Blind returns the keyed hash of a value, for finding it without its standing in clear. what keeps hashes of different fields apart.

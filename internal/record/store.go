@@ -69,12 +69,14 @@ func (s *Store) note(e audit.Entry) {
 }
 
 // Close closes the engine after what it accepted is done.
-func (s *Store) Close() error { return s.engine.Close() }
+func (s *Store) Close() error {
+	s.keys.close()
+	return s.engine.Close()
+}
 
 // Ready reports whether the database answers.
 func (s *Store) Ready(ctx context.Context) error {
-	_, err := s.standingKey(ctx, access.From(ctx).Tenant, tenantKey, s.keys.root)
-	return err
+	return s.keysStand(ctx, access.From(ctx).Tenant)
 }
 
 // Size returns the bytes that the database takes on disk.

@@ -170,6 +170,11 @@ func (p *plan) keyFor(ctx context.Context, it *item) (*seal.Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	if num == tenantKey {
+		var key *seal.Key
+		it.keyNum, key = p.keys.newest()
+		return key, nil
+	}
 	it.keyNum = num
 	if num == it.num && !it.named && p.opened[num] == nil {
 		return p.newKey(num) // the patient got its number just now: there is no key to look for
@@ -183,7 +188,7 @@ func (p *plan) patientKey(ctx context.Context, num int64) (*seal.Key, error) {
 		return k, nil
 	}
 	key, err := p.s.patientKey(ctx, p.q, p.caller.Tenant, num)
-	if err == nil && key != nil && p.settled && num != tenantKey {
+	if err == nil && key != nil && p.settled {
 		p.keys.keep(num, key)
 	}
 	if err != nil || key != nil {
@@ -196,7 +201,8 @@ func (p *plan) patientKey(ctx context.Context, num int64) (*seal.Key, error) {
 // newKey makes the data key of that number as part of the plan.
 func (p *plan) newKey(num int64) (*seal.Key, error) {
 	key := seal.NewKey()
-	wrapped, err := key.Wrap(p.keys.tenant, keyData(p.caller.Tenant, num))
+	parent, above := p.keys.newest()
+	wrapped, err := key.Wrap(above, keyData(p.caller.Tenant, num))
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +210,7 @@ func (p *plan) newKey(num int64) (*seal.Key, error) {
 		p.opened = map[int64]*seal.Key{}
 	}
 	p.opened[num] = key
-	p.newKeys = append(p.newKeys, KeyRow{Num: num, Wrapped: wrapped, CreatedAt: p.s.clock().UnixMicro()})
+	p.newKeys = append(p.newKeys, KeyRow{Num: num, Parent: parent, Wrapped: wrapped, CreatedAt: p.s.clock().UnixMicro()})
 	return key, nil
 }
 

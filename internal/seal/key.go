@@ -3,7 +3,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +56,13 @@ func newKey(secret [KeySize]byte) *Key {
 		panic("seal: " + err.Error()) // only for block sizes other than AES's
 	}
 	return &Key{secret: secret, gcm: gcm}
+}
+
+// Derive returns the key that k gives for a purpose: always the same, and telling nothing of k or of the keys of other purposes.
+func (k *Key) Derive(purpose string) *Key {
+	mac := hmac.New(sha256.New, k.secret[:])
+	_, _ = mac.Write([]byte("nilecare derived key 1\x00" + purpose)) // a hash never fails
+	return newKey([KeySize]byte(mac.Sum(nil)))
 }
 
 // Wrap seals the key itself under parent, for keeping. ad names the place that the wrapped key stands in (tenant and record

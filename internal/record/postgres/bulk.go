@@ -85,8 +85,9 @@ func column[R, V any](rows []R, value func(*R) V) []V {
 
 func (b *bulk) keys(batch *pgx.Batch) {
 	if k := b.rows.Keys; len(k) > 0 {
-		batch.Queue("INSERT INTO seal_key (tenant, num, wrapped, created_at) SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[])", b.tenant,
+		batch.Queue("INSERT INTO seal_key (tenant, num, parent, wrapped, created_at) SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[])", b.tenant,
 			column(k, func(r *record.KeyRow) int64 { return r.Num }),
+			column(k, func(r *record.KeyRow) int64 { return r.Parent }),
 			column(k, func(r *record.KeyRow) []byte { return r.Wrapped }),
 			column(k, func(r *record.KeyRow) int64 { return r.CreatedAt }))
 	}

@@ -102,9 +102,10 @@ func (w *writer) exec() {
 }
 
 func (w *writer) key(k *record.KeyRow) {
-	w.begin("INSERT INTO seal_key (tenant, num, wrapped, created_at) VALUES ($1, $2, $3, $4)")
+	w.begin("INSERT INTO seal_key (tenant, num, parent, wrapped, created_at) VALUES ($1, $2, $3, $4, $5)")
 	w.int(w.tenant)
 	w.int(k.Num)
+	w.int(k.Parent)
 	w.blob(k.Wrapped)
 	w.int(k.CreatedAt)
 	w.exec()

@@ -1,0 +1,9 @@
+-- +goose Up
+-- A tenant's key has versions: number 0 is the first, then -2, -3 … (-1 is the key of the blind indexes). The lowest number is
+-- current; older ones still open what they sealed and wrapped.
+ALTER TABLE seal_key ADD COLUMN parent bigint NOT NULL DEFAULT 0; -- the number of the version that wraps it; of no meaning where the root key does
+
+-- Which tenants have keys: the root key's rotation goes through them. No session sees the rows of all tenants, but for this one statement.
+ALTER TABLE seal_key NO FORCE ROW LEVEL SECURITY;
+INSERT INTO setting (name, value) SELECT DISTINCT 'tenant.' || tenant, '' FROM seal_key WHERE num = 0;
+ALTER TABLE seal_key FORCE ROW LEVEL SECURITY;
