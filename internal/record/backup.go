@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -24,7 +25,8 @@ import (
 // A backup is one zstd stream: a line that says what it is, a line of JSON (backupHead), then for each table of the head its
 // rows, each a byte 1 and its values, and a byte 0 at the end; last the SHA-256 of all before it. A value is a byte for its kind
 // and what it takes. Bodies and keys are in it as they are in the database, sealed: without the root key a backup
-// tells no more than the database file does. It can be restored on either engine.
+// tells no more than the database file does. It can be restored on either engine. Tables and columns that came later than the backup
+// stay empty when it is restored.
 
 const backupMagic = "nilecare backup 1\n"
 
@@ -40,10 +42,10 @@ type Table struct {
 	Columns []string `json:"columns"`
 }
 
-// backupTables are all tables, in the order in which they are restored.
+// backupTables are the record's own tables, in the order in which they are restored.
 func backupTables() []Table {
 	return []Table{
-		{"seal_key", []string{"tenant", "num", "wrapped", "created_at", "destroyed_at"}},
+		{"seal_key", []string{"tenant", "num", "parent", "wrapped", "created_at", "destroyed_at"}},
 		{"alias", []string{"tenant", "type", "fid", "num"}},
 		{"record", []string{"tenant", "type", "num", "seq", "vid", "deleted", "fid"}},
 		{"version", []string{"tenant", "seq", "type", "num", "vid", "op", "keynum", "audit", "body"}},
@@ -56,6 +58,27 @@ func backupTables() []Table {
 	}
 }
 
+// firstTables are what every backup holds; later ones may be absent from it.
+var firstTables = [...]string{"seal_key", "alias", "record", "version", "event", "idx_text", "idx_ref", "idx_date", "idx_num"}
+
+// lateColumns are the columns of the record's tables that older backups do not have. The database gives them a value.
+var lateColumns = map[string][]string{"seal_key": {"parent"}}
+
+// checkTables refuses modules' tables that cannot be backed up as they are declared: a mistake of the program.
+func checkTables(modules []Table) error {
+	seen := map[string]bool{}
+	for _, t := range backupTables() {
+		seen[t.Name] = true
+	}
+	for _, t := range modules {
+		if seen[t.Name] || len(t.Columns) == 0 || t.Columns[0] != "tenant" {
+			return fmt.Errorf("record: table %s is declared twice, or without tenant as its first column", t.Name)
+		}
+		seen[t.Name] = true
+	}
+	return nil
+}
+
 // Backup writes a consistent copy of the caller's tenant to w while others read and write, and returns how many rows it has.
 func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	tenant := access.From(ctx).Tenant
@@ -66,7 +89,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (int64, error) {
 	sum := sha256.New()
 	b := &backupWriter{w: bufio.NewWriterSize(io.MultiWriter(z, sum), 1<<16)}
 	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
-		return b.all(ctx, q, backupHead{Created: s.clock().UTC(), Tenant: tenant, Tables: backupTables()})
+		return b.all(ctx, q, backupHead{Created: s.clock().UTC(), Tenant: tenant, Tables: append(backupTables(), s.tables...)})
 	})
 	if err == nil {
 		err = b.w.Flush()
@@ -161,8 +184,12 @@ func errBackup(why string) error {
 }
 
 // Restore fills an empty database from a backup: all of it or, where the file is not whole, nothing. It takes an engine on
-// which no store was opened yet, since a store makes keys. It returns how many rows it wrote.
-func Restore(ctx context.Context, e Engine, r io.Reader) (int64, error) {
+// which no store was opened yet, since a store makes keys, and the tables of all modules, which must stand already ([Engine.Migrate]). Those
+// that the backup does not have stay empty; one that it has and nobody declares is refused by its name. It returns how many rows it wrote.
+func Restore(ctx context.Context, e Engine, r io.Reader, modules ...Table) (int64, error) {
+	if err := checkTables(modules); err != nil {
+		return 0, err
+	}
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
 	if err != nil {
 		return 0, errBackup("it cannot be read")
@@ -173,12 +200,15 @@ func Restore(ctx context.Context, e Engine, r io.Reader) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := restorable(head.Tables, modules); err != nil {
+		return 0, err
+	}
 	job := &Job{Solo: true, Run: func(ctx context.Context, tx Tx) (*Rows, error) {
 		if in.used {
 			return nil, errors.New("record: restore: the database asked for a second try: begin anew")
 		}
 		in.used = true
-		if err := in.fill(ctx, tx, head); err != nil {
+		if err := in.fill(ctx, tx, head, modules); err != nil {
 			return nil, err
 		}
 		for _, sql := range e.Dialect().AfterRestore {
@@ -252,26 +282,74 @@ func (b *backupReader) head() (backupHead, error) {
 	if err := json.Unmarshal([]byte(line), &head); err != nil {
 		return head, errBackup("its head cannot be read")
 	}
-	want := backupTables()
-	if len(head.Tables) != len(want) {
-		return head, errBackup("it has other tables than this program")
-	}
-	for i, t := range head.Tables {
-		if t.Name != want[i].Name || join(t.Columns) != join(want[i].Columns) {
-			return head, errBackup("its tables are not those of this program")
-		}
-	}
 	return head, nil
 }
 
-func (b *backupReader) fill(ctx context.Context, tx Tx, head backupHead) error {
-	for _, table := range []string{"version", "record", "seal_key"} {
+// restorable reports whether this program has all that the backup holds, and the backup what it must hold.
+func restorable(tables, modules []Table) error {
+	known := map[string]Table{}
+	for _, t := range append(backupTables(), modules...) {
+		known[t.Name] = t
+	}
+	has := map[string]bool{}
+	for _, t := range tables {
+		mine, ok := known[t.Name]
+		if !ok {
+			return fault.New(fault.Invalid, "the backup holds the table %.64q, which this program does not have", t.Name)
+		}
+		if has[t.Name] {
+			return errBackup("a table is in it twice")
+		}
+		has[t.Name] = true
+		if err := sameColumns(t, mine); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(modules, func(m Table) bool { return m.Name == t.Name }) {
+			for _, c := range mine.Columns {
+				if !slices.Contains(t.Columns, c) && !slices.Contains(lateColumns[t.Name], c) {
+					return fault.New(fault.Invalid, "the backup's table %s has no column %s", t.Name, c)
+				}
+			}
+		}
+	}
+	for _, name := range firstTables {
+		if !has[name] {
+			return errBackup("it has no table " + name)
+		}
+	}
+	return nil
+}
+
+// sameColumns refuses columns that this program does not have.
+func sameColumns(t, mine Table) error {
+	seen := map[string]bool{}
+	for _, c := range t.Columns {
+		if !slices.Contains(mine.Columns, c) {
+			return fault.New(fault.Invalid, "the backup's table %s has the column %.64q, which this program does not have", t.Name, c)
+		}
+		if seen[c] {
+			return errBackup("a column is in it twice")
+		}
+		seen[c] = true
+	}
+	if !seen["tenant"] {
+		return errBackup("a table has no tenant")
+	}
+	return nil
+}
+
+func (b *backupReader) fill(ctx context.Context, tx Tx, head backupHead, modules []Table) error {
+	empty := []string{"version", "record", "seal_key"}
+	for _, m := range modules {
+		empty = append(empty, m.Name)
+	}
+	for _, table := range empty {
 		var n int64
 		if _, err := sqldb.QueryRow(ctx, tx, []any{&n}, "SELECT count(*) FROM "+table); err != nil {
 			return err
 		}
 		if n > 0 {
-			return fault.New(fault.Conflict, "the database is not empty: restore into a new one")
+			return fault.New(fault.Conflict, "the database is not empty (%s has rows): restore into a new one", table)
 		}
 	}
 	for _, t := range head.Tables {

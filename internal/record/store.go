@@ -36,12 +36,16 @@ type Store struct {
 	keys    keyring
 	aliases aliasCache
 	sink    audit.Sink
+	tables  []Table // of modules
 }
 
 // New returns a store on an open engine, which it owns from then on.
 func New(ctx context.Context, e Engine, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System
+	}
+	if err := checkTables(o.Tables); err != nil {
+		return nil, err
 	}
 	codec, err := pack.New()
 	if err != nil {
@@ -53,6 +57,7 @@ func New(ctx context.Context, e Engine, o Options) (*Store, error) {
 		keys:    keyring{root: o.Root, tenants: map[int32]*tenantKeys{}},
 		aliases: aliasCache{nums: map[aliasKey]int64{}},
 		sink:    o.Audit,
+		tables:  o.Tables,
 	}
 	// A wrong root key is found now, not at the first request.
 	if _, err := s.forTenant(ctx, access.From(ctx).Tenant); err != nil {
