@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 
 	"github.com/nilecare/nilecare/internal/fault"
 )
@@ -49,29 +48,9 @@ var ofSuccess = [...]string{"Etag", "Last-Modified", "Location", "Content-Encodi
 // Fail answers with err as an OperationOutcome, and leaves its cause for the edge's log. Headers that a handler set
 // for a success are taken back; those that may belong to a failure (Allow) stay.
 func Fail(w http.ResponseWriter, err error) {
-	e := Fault(err)
-	if res := find(w); res != nil {
-		res.err = err
-		res.takeBack()
-	}
-	status := StatusOf(e.Kind)
-	h := w.Header()
-	if id := h.Get("X-Request-Id"); e.Kind == fault.Internal && id != "" {
-		e = fault.New(fault.Internal, "internal error; the request's id, %s, leads to it in the log", id)
-	}
-	for _, name := range ofSuccess {
-		delete(h, name)
-	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "1")
-	}
-	h.Set("Content-Type", ContentType)
-	h.Set("Cache-Control", "no-store")
+	e := beginFailure(w, err)
 	buf := GetBuffer()
 	defer PutBuffer(buf)
 	*buf = AppendOutcome((*buf)[:0], e.Issues)
-	h.Set("Content-Length", strconv.Itoa(len(*buf)))
-	w.WriteHeader(status)
-	// A peer that has gone away cannot be told so.
-	_, _ = w.Write(*buf)
+	endFailure(w, failureStatus(e), ContentType, *buf)
 }

@@ -4,6 +4,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
@@ -69,6 +70,11 @@ type Route struct {
 	Need    Need
 	Summary string // one line, for the OpenAPI description
 	In, Out any    // zero values of the body's and the answer's types, for the description; nil: none
+	Bare    bool   // Out is the whole answer, not an envelope's data
 	Query   []string
 	Serve   func(w http.ResponseWriter, r *http.Request) error // errors are answered in the product API's envelope
+
+	Deprecated time.Time // since when nobody should begin to use it (RFC 9745); zero: it is not deprecated
+	Sunset     time.Time // when it is expected to stop (RFC 8594); zero: that is not known
+	Successor  string    // the path that takes its place, "": none
 }
