@@ -53,8 +53,8 @@ const (
 	ringLife = 30 * time.Second
 	// linger is how much longer than a token can live its key is published: for clocks, and for a process that has not heard yet.
 	linger = 5 * time.Minute
-	// rereads of a ring for a key that is not known are this far apart.
-	rereadEvery = time.Second
+	// usualPause is how far rereads of a ring for a key that is not known are apart.
+	usualPause = time.Second
 )
 
 // Ring is the [Signer] whose keys lie in the database. It is safe for concurrent use, and several processes share one database.
@@ -64,6 +64,7 @@ type Ring struct {
 	clock  clock.Clock
 	every  time.Duration
 	life   time.Duration
+	pause  time.Duration
 	mu     sync.Mutex
 	rings  map[int32]*tenantRing
 }
@@ -72,7 +73,7 @@ var _ Signer = (*Ring)(nil)
 
 // New returns the ring on the ledger's database, whose tables must stand ([Migrations]).
 func New(l *record.Ledger, o Options) *Ring {
-	r := &Ring{ledger: l, clock: o.Clock, every: o.Every, life: o.Life, rings: map[int32]*tenantRing{}}
+	r := &Ring{ledger: l, clock: o.Clock, every: o.Every, life: o.Life, pause: usualPause, rings: map[int32]*tenantRing{}}
 	if r.clock == nil {
 		r.clock = clock.System
 	}
@@ -208,7 +209,7 @@ func (r *Ring) known(ctx context.Context, t *tenantRing, kid string) (*key, erro
 	if k := t.seen.Load().keys[kid]; k != nil {
 		return k, nil
 	}
-	if err := wait(ctx, rereadEvery-time.Since(t.last)); err != nil {
+	if err := wait(ctx, r.pause-time.Since(t.last)); err != nil {
 		return nil, err
 	}
 	if s, err = r.reread(ctx, t); err != nil {
