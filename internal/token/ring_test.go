@@ -251,6 +251,9 @@ func TestTwoProcesses(t *testing.T) {
 func TestRotationUnderLoad(t *testing.T) {
 	each(t, func(t *testing.T, s *record.Store) {
 		rings := []*Ring{ringOn(t, s, Options{}), ringOn(t, s, Options{})}
+		if err := rings[0].Start(ctx, 1); err != nil {
+			t.Fatal(err)
+		}
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		var signed atomic.Int64

@@ -38,6 +38,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("oracle", func(t *testing.T) { testOracle(t, h) })
 	t.Run("concurrency", func(t *testing.T) { testConcurrency(t, h) })
 	t.Run("upkeep", func(t *testing.T) { testUpkeep(t, h) })
+	t.Run("rotation", func(t *testing.T) { testRotation(t, h) })
 	t.Run("secrecy", func(t *testing.T) { testSecrecy(t, h) })
 	t.Run("durability", func(t *testing.T) { testDurability(t, h) })
 }
