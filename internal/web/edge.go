@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -33,6 +34,20 @@ type Options struct {
 	MaxBody     int64                 // largest body in bytes, counted both as sent and as opened
 	Timeout     time.Duration         // a request's deadline
 	MinCompress int                   // smaller answers are sent as they are
+
+	// Authenticate says who calls, before anything else is done with a request: its body has not been read, and must not be. ctx has the
+	// request's deadline and, as the caller, nobody with the request's id and address. A request without credentials is
+	// [access.Anonymous]'s, without an error; an error refuses the request. nil: every caller is anonymous.
+	Authenticate func(ctx context.Context, r *http.Request) (access.Caller, error)
+	// Refused is told of each request that the edge refused for its caller's sake, with the caller as far as he is known. It must not block.
+	Refused func(ctx context.Context, r *http.Request, err error)
+
+	Proxies    []netip.Prefix                        // of whom X-Forwarded-For and -Proto are believed
+	Allow      []netip.Prefix                        // whose addresses are served at all; none: everybody's
+	AllowFor   func(c *access.Caller) []netip.Prefix // from where this caller may come (his key's list, his tenant's); none: from everywhere
+	CORS       CORS
+	Limits     *Limiter // nil: no limits
+	PagePolicy string   // Content-Security-Policy of pages; "": DefaultPagePolicy
 }
 
 // Edge is what every request passes. Make one with [NewEdge] and wrap the program's handler once.
@@ -46,11 +61,22 @@ type Edge struct {
 	responses   sync.Pool
 	codecs      *codecs
 	large       chan struct{} // holds one for each large body at work
+
+	authenticate func(context.Context, *http.Request) (access.Caller, error)
+	refused      func(context.Context, *http.Request, error)
+	proxies      []netip.Prefix
+	allow        []netip.Prefix
+	allowFor     func(*access.Caller) []netip.Prefix
+	cors         *cors
+	limits       *Limiter
+	protection   protection
 }
 
-// NewEdge returns an edge. It fails only where the metrics cannot be registered.
+// NewEdge returns an edge. It fails where the metrics cannot be registered, or an origin of CORS is none.
 func NewEdge(o Options) (*Edge, error) {
-	e := &Edge{log: o.Log, maxBody: o.MaxBody, timeout: o.Timeout, minCompress: o.MinCompress, codecs: newCodecs(), large: make(chan struct{}, largeAtATime)}
+	e := &Edge{log: o.Log, maxBody: o.MaxBody, timeout: o.Timeout, minCompress: o.MinCompress, codecs: newCodecs(), large: make(chan struct{}, largeAtATime),
+		authenticate: o.Authenticate, refused: o.Refused, proxies: o.Proxies, allow: o.Allow, allowFor: o.AllowFor, limits: o.Limits,
+		protection: newProtection(o.PagePolicy)}
 	e.responses.New = func() any { return new(response) }
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -63,6 +89,10 @@ func NewEdge(o Options) (*Edge, error) {
 	}
 	if e.minCompress <= 0 {
 		e.minCompress = DefaultMinCompress
+	}
+	var err error
+	if e.cors, err = newCORS(o.CORS); err != nil {
+		return nil, err
 	}
 	if o.Traces != nil {
 		e.tracer = o.Traces.Tracer("github.com/nilecare/nilecare/internal/web")
@@ -88,6 +118,7 @@ type passage struct {
 	w      *response
 	r      *http.Request
 	id     string
+	from   netip.Addr
 	start  time.Time
 	span   trace.Span // nil without traces
 	cancel context.CancelFunc
@@ -97,32 +128,114 @@ type passage struct {
 
 func (e *Edge) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	p := passage{e: e, start: time.Now(), id: requestID(r.Header)}
+	var forwarded bool
+	if p.from, forwarded = e.clientOf(r); forwarded {
+		r = markSecure(r)
+	}
 	h := w.Header()
 	h["X-Request-Id"] = []string{p.id}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
+	e.protection.set(h, r)
 	p.w = e.responses.Get().(*response)
 	p.w.reset(e, w, r)
-	p.enter(r)
+	if r.Body != nil && r.Body != http.NoBody {
+		p.w.body = &wanted{ReadCloser: r.Body, left: r.ContentLength}
+		r.Body = p.w.body
+	}
+	p.r = r
+	p.cancel = func() {}
 	if e.metrics != nil {
 		e.metrics.inFlight.Inc()
 	}
 	defer p.leave()
+	if e.cors != nil && e.cors.allow(p.w, r) {
+		return
+	}
+	if err := p.enter(r); err != nil {
+		p.refuse(err)
+		return
+	}
 	if err := p.admit(w); err != nil {
-		Fail(p.w, err)
+		FailFor(p.w, p.r, err)
 		return
 	}
 	next.ServeHTTP(p.w, p.r)
 }
 
-// enter puts caller, deadline and span into the request's context.
-func (p *passage) enter(r *http.Request) {
-	ctx := access.With(r.Context(), access.Caller{Tenant: 1, Who: "anonymous", RequestID: p.id, Address: host(r.RemoteAddr)})
-	if p.e.tracer != nil {
+// enter puts caller, deadline and span into the request's context, and says why the caller is not served.
+func (p *passage) enter(r *http.Request) error {
+	e, ctx := p.e, r.Context()
+	if e.tracer != nil {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-		ctx, p.span = p.e.tracer.Start(ctx, methodLabel(r.Method), trace.WithSpanKind(trace.SpanKindServer))
+		ctx, p.span = e.tracer.Start(ctx, methodLabel(r.Method), trace.WithSpanKind(trace.SpanKindServer))
 	}
-	ctx, p.cancel = context.WithTimeout(ctx, p.e.timeout)
-	p.r = r.WithContext(ctx)
+	ctx, p.cancel = context.WithTimeout(ctx, e.timeout)
+	caller := access.Anonymous()
+	caller.RequestID, caller.Address = p.id, p.address(r)
+	nobody := access.With(ctx, caller)
+	if len(e.allow) > 0 && !within(e.allow, p.from) {
+		p.r = r.WithContext(nobody)
+		return errAddress()
+	}
+	if e.authenticate == nil {
+		p.r = r.WithContext(nobody)
+		return p.limit(&caller)
+	}
+	known, err := e.authenticate(nobody, r)
+	if err != nil {
+		p.r = r.WithContext(nobody)
+		if fault.Is(err, fault.Unauthenticated) {
+			// Guessing at credentials costs the address.
+			if spent := p.limit(&caller); spent != nil {
+				return spent
+			}
+		}
+		return err
+	}
+	known.RequestID, known.Address = caller.RequestID, caller.Address
+	p.r = r.WithContext(access.With(ctx, known))
+	if e.allowFor != nil && !p.mayComeFromHere(known) {
+		return errAddress()
+	}
+	return p.limit(&known)
+}
+
+// mayComeFromHere asks the caller's own list of networks.
+func (p *passage) mayComeFromHere(c access.Caller) bool {
+	list := p.e.allowFor(&c)
+	return len(list) == 0 || within(list, p.from)
+}
+
+// errAddress refuses an address, and does not say which list it is not on.
+func errAddress() error {
+	return fault.New(fault.Forbidden, "requests from this address are not served")
+}
+
+// address is the client's address in text, without port.
+func (p *passage) address(r *http.Request) string {
+	if len(p.e.proxies) > 0 && p.from.IsValid() {
+		return p.from.String()
+	}
+	return host(r.RemoteAddr)
+}
+
+// limit counts the request for its caller, and says so in the answer's headers.
+func (p *passage) limit(c *access.Caller) error {
+	if p.e.limits == nil {
+		return nil
+	}
+	return p.e.limits.Take(p.w.Header(), c, p.from, p.r.Method, p.r.URL.Path)
+}
+
+// refuse answers a request whose caller is not served.
+func (p *passage) refuse(err error) {
+	if p.e.refused != nil {
+		p.e.refused(p.r.Context(), p.r, err)
+	}
+	if fault.Is(err, fault.Unauthenticated) && len(p.r.Header["Authorization"]) > 0 && len(p.w.Header()["Www-Authenticate"]) == 0 {
+		// RFC 6750 section 3.1: what was presented is no good, which is not the same as nothing presented.
+		p.w.Header()["Www-Authenticate"] = []string{`Bearer error="invalid_token"`}
+	}
+	FailFor(p.w, p.r, err)
 }
 
 // A parsed body takes several times its bytes: so few large ones are at work at a time, and the others wait their turn.
@@ -151,8 +264,6 @@ func (p *passage) admit(w http.ResponseWriter) error {
 	if p.r.Body == nil || p.r.Body == http.NoBody {
 		return nil
 	}
-	p.w.body = &wanted{ReadCloser: p.r.Body, left: p.r.ContentLength}
-	p.r.Body = p.w.body
 	if p.r.ContentLength > p.e.maxBody {
 		refuseBody(w, p.r)
 		return Fault(&http.MaxBytesError{Limit: p.e.maxBody})
@@ -221,7 +332,7 @@ func (p *passage) panicked(v any) (abort bool) {
 		p.w.status = http.StatusInternalServerError
 		return true
 	}
-	Fail(p.w, fault.New(fault.Internal, ""))
+	FailFor(p.w, p.r, fault.New(fault.Internal, ""))
 	return false
 }
 

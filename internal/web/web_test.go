@@ -134,7 +134,7 @@ func TestPanic(t *testing.T) {
 		}
 		panic("the secret")
 	}))
-	res, body := do(t, s, "GET", "/", nil, "X-Request-Id", "the-id")
+	res, body := do(t, s, "GET", "/fhir/R4/Patient", nil, "X-Request-Id", "the-id")
 	if res.StatusCode != 500 || !bytes.Contains(body, []byte("OperationOutcome")) || !bytes.Contains(body, []byte("the-id")) || bytes.Contains(body, []byte("secret")) ||
 		res.Header.Get("Etag") != "" {
 		t.Errorf("%d %s", res.StatusCode, body)
