@@ -1,8 +1,11 @@
 package web
 
 import (
+	"context"
+	stdlog "log"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -28,7 +31,24 @@ func NewServer(addr string, h http.Handler, timeout time.Duration, log *slog.Log
 		MaxHeaderBytes:    MaxHeader,
 	}
 	if log != nil {
-		s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+		s.ErrorLog = stdlog.New(connectionLog{log}, "", 0)
 	}
 	return s
+}
+
+// connectionLog takes what net/http has to say of connections: without the peer's address, and what scanners cause by the dozen (handshakes
+// that fail) only where details are asked for.
+type connectionLog struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (c connectionLog) Write(p []byte) (int, error) {
+	text, level := strings.TrimSpace(string(p)), slog.LevelWarn
+	const handshake = "http: TLS handshake error from "
+	if rest, ok := strings.CutPrefix(text, handshake); ok {
+		level = slog.LevelDebug
+		_, why, _ := strings.Cut(rest, ": ")
+		text = "TLS handshake error: " + why
+	}
+	c.log.Log(context.Background(), level, text)
+	return len(p), nil
 }

@@ -1,0 +1,81 @@
+package web
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers of a webhook that we send. The signature is "sha256=" and HMAC-SHA256, in hexadecimal, of the id, a dot, the timestamp in
+// seconds since 1970, a dot, and the raw body: neither id nor time can be changed without the secret.
+const (
+	WebhookID        = "X-Webhook-Id"
+	WebhookTimestamp = "X-Webhook-Timestamp"
+	WebhookSignature = "X-Webhook-Signature"
+)
+
+const webhookPrefix = "sha256="
+
+func webhookText(id, timestamp string, body []byte) []byte {
+	b := make([]byte, 0, len(id)+len(timestamp)+len(body)+2)
+	b = append(append(append(append(b, id...), '.'), timestamp...), '.')
+	return append(b, body...)
+}
+
+// SignWebhook sets the headers of a webhook. A second attempt at the same delivery has the same id and a new time.
+func SignWebhook(h http.Header, id string, body, secret []byte, now time.Time) {
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	h.Set(WebhookID, id)
+	h.Set(WebhookTimestamp, timestamp)
+	h.Set(WebhookSignature, webhookPrefix+hex.EncodeToString(macOf(secret, webhookText(id, timestamp, body))))
+}
+
+// Webhook verifies one that came, with the secrets of its sender, whose name is keyID, and returns its id. bodyOnly is for senders that sign
+// the raw body alone, as payment providers of the product's contract do (X-Signature, X-Timestamp, X-Event-Id are read too): their time and
+// id are then only as good as the body's secrecy, so the body's own hash is remembered as well. The error is Unauthenticated.
+func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnly bool) (id string, err error) {
+	id = one(r.Header, WebhookID, "X-Event-Id")
+	timestamp := one(r.Header, WebhookTimestamp, "X-Timestamp")
+	said := strings.TrimPrefix(one(r.Header, WebhookSignature, HeaderSignature), webhookPrefix)
+	if id == "" || len(id) > 200 || said == "" {
+		return "", errSignature("a header is missing or malformed")
+	}
+	now := s.now()
+	if !inWindow(timestamp, now) {
+		return "", errSignature("the time is outside of the window")
+	}
+	text := webhookText(id, timestamp, body)
+	if bodyOnly {
+		text = body
+	}
+	if err := s.match(r.Context(), keyID, said, text); err != nil {
+		return "", err
+	}
+	if err := s.first(r.Context(), "webhook\n"+keyID+"\n"+id, now); err != nil {
+		return "", err
+	}
+	if bodyOnly {
+		if err := s.first(r.Context(), "webhook body\n"+keyID+"\n"+strings.ToLower(said), now); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
+
+// one returns the value of the first of these headers that is there once.
+func one(h http.Header, names ...string) string {
+	for _, n := range names {
+		if v := h[n]; len(v) == 1 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// Replayed reports that an error is about a second use, for senders that repeat what they got no answer to: it is then answered as done.
+func Replayed(err error) bool {
+	return errors.Is(err, errReplayed)
+}
