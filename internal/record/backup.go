@@ -50,7 +50,10 @@ func backupTables() []Table {
 		{"record", []string{"tenant", "type", "num", "seq", "vid", "deleted", "fid"}},
 		{"version", []string{"tenant", "seq", "type", "num", "vid", "op", "keynum", "audit", "body"}},
 		{"event", []string{"tenant", "id", "type", "num", "vid", "op"}},
-		{"audit", []string{"tenant", "id", "who", "action", "changes", "request", "address"}},
+		{"audit_entry", []string{"tenant", "pos", "id", "kind", "outcome", "action", "who", "type", "num", "vid", "patient", "patients", "count", "body"}},
+		{"audit_patient", []string{"tenant", "patient", "id"}},
+		{"audit_block", []string{"tenant", "num", "pos", "id", "count", "total", "made_at", "keynum", "prev", "leaves", "hash", "signature"}},
+		{"audit_key", []string{"tenant", "num", "public", "proof", "secret", "created_at"}},
 		{"idx_text", []string{"tenant", "atom", "val", "num", "sub"}},
 		{"idx_ref", []string{"tenant", "target", "atom", "num"}},
 		{"idx_date", []string{"tenant", "atom", "wide", "lo", "hi", "num"}},
@@ -287,7 +290,7 @@ func (b *backupReader) head() (backupHead, error) {
 
 // restorable reports whether this program has all that the backup holds, and the backup what it must hold.
 func restorable(tables, modules []Table) error {
-	known := map[string]Table{}
+	known := map[string]Table{oldAudit.Name: oldAudit}
 	for _, t := range append(backupTables(), modules...) {
 		known[t.Name] = t
 	}
@@ -381,6 +384,9 @@ func (b *backupReader) fillTable(ctx context.Context, tx Tx, t Table) error {
 			if err != nil {
 				return err
 			}
+			if t.Name == oldAudit.Name {
+				row = fromOldAudit(t, row)
+			}
 			rows = append(rows, row)
 		} else if more != 0 {
 			return errBackup("it was changed")
@@ -399,6 +405,9 @@ func (b *backupReader) fillTable(ctx context.Context, tx Tx, t Table) error {
 }
 
 func insertSQL(t Table) string {
+	if t.Name == oldAudit.Name {
+		return insertOldAudit
+	}
 	b := &sqldb.Builder{}
 	b.SQL("INSERT INTO " + t.Name + " (" + join(t.Columns) + ") ")
 	b.SQL("VALUES (")

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
@@ -115,12 +116,8 @@ type KeyRow struct {
 	CreatedAt int64
 }
 
-// AuditRow says who changed what from where.
-type AuditRow struct {
-	ID                            int64
-	Who, Action, Request, Address string
-	Changes                       int
-}
+// AuditRow says who changed what from where: an entry of the audit.
+type AuditRow = audit.Row
 
 // Index is rows of the search index. Val of a blind atom is its keyed hash already.
 type Index struct {

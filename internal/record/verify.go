@@ -330,7 +330,7 @@ func (v *verifier) finishIndex() error {
 func (v *verifier) ledgers() error {
 	checks := []struct{ problem, sql string }{
 		{"records bear an id that is not registered", "SELECT count(*) FROM record r WHERE r.tenant = $1 AND r.fid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM alias a WHERE a.tenant = r.tenant AND a.type = r.type AND a.fid = r.fid AND a.num = r.num)"},
-		{"versions have no audit row", "SELECT count(*) FROM version v WHERE v.tenant = $1 AND NOT EXISTS (SELECT 1 FROM audit a WHERE a.tenant = v.tenant AND a.id = coalesce(v.audit, v.seq))"},
+		{"versions have no audit row", "SELECT count(*) FROM version v WHERE v.tenant = $1 AND NOT EXISTS (SELECT 1 FROM audit_entry a WHERE a.tenant = v.tenant AND a.id = coalesce(v.audit, v.seq))"},
 	}
 	for _, c := range checks {
 		var n int64

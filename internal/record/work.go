@@ -386,7 +386,7 @@ func (p *plan) rows() *Rows {
 		}
 	}
 	if len(r.Versions) > 0 {
-		r.Audit = AuditRow{ID: r.Versions[0].Seq, Who: p.caller.Who, Action: p.action(), Request: p.caller.RequestID, Address: p.caller.Address, Changes: len(r.Versions)}
+		r.Audit = p.audit(r.Versions)
 	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,7 +18,10 @@ import (
 )
 
 // Postgres is a pool of connections to a PostgreSQL server (13 or newer).
-type Postgres struct{ pool *pgxpool.Pool }
+type Postgres struct {
+	pool *pgxpool.Pool
+	role atomic.Pointer[string] // what connections serve as; nil: as they logged in
+}
 
 // OpenPostgres connects to the server of the URL (postgres://user:password@host:port/database?…).
 func OpenPostgres(ctx context.Context, url string) (*Postgres, error) {
@@ -49,7 +53,8 @@ func (p *Postgres) Close() { p.pool.Close() }
 
 // Migrate brings the schema forward with the numbered files of fsys, one process at a time.
 func (p *Postgres) Migrate(ctx context.Context, fsys fs.FS, table string) (int, error) {
-	db := stdlib.OpenDBFromPool(p.pool)
+	// Connections of its own, which have the rights of the login role.
+	db := stdlib.OpenDB(*p.pool.Config().ConnConfig)
 	defer db.Close()
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
@@ -63,6 +68,10 @@ func (p *Postgres) Acquire(ctx context.Context, tenant int32) (*pgxpool.Conn, er
 	c, err := p.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	if err := p.setRole(ctx, c.Conn()); err != nil {
+		c.Release()
+		return nil, err
 	}
 	if err := setTenant(ctx, c.Conn(), tenant); err != nil {
 		c.Release()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
@@ -49,7 +50,7 @@ func (b *bulk) write(ctx context.Context, c *pgx.Conn) error {
 	b.keys(batch)
 	b.records(batch)
 	b.versions(batch)
-	b.auditRows(batch)
+	audit.QueuePostgres(batch, b.tenant, b.audits)
 	b.index(batch, &b.rows.Del, deletes)
 	b.index(batch, &b.rows.Add, inserts)
 	if batch.Len() == 0 {
@@ -144,18 +145,6 @@ func (b *bulk) versions(batch *pgx.Batch) {
 		column(v, func(r *record.VersionRow) int64 { return r.Audit }), vid, typ, op,
 		column(v, func(r *record.VersionRow) []byte { return r.Body }))
 	batch.Queue("INSERT INTO event (tenant, num, vid, type, op) SELECT $1, * FROM unnest($2::bigint[], $3::int[], $4::smallint[], $5::smallint[])", b.tenant, num, vid, typ, op)
-}
-
-func (b *bulk) auditRows(batch *pgx.Batch) {
-	if a := b.audits; len(a) > 0 {
-		batch.Queue("INSERT INTO audit (tenant, id, changes, who, action, request, address) SELECT $1, i, c, w, x, nullif(r, ''), nullif(d, '') FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[]) AS u(i, c, w, x, r, d)", b.tenant,
-			column(a, func(r *record.AuditRow) int64 { return r.ID }),
-			column(a, func(r *record.AuditRow) int32 { return int32(r.Changes) }),
-			column(a, func(r *record.AuditRow) string { return r.Who }),
-			column(a, func(r *record.AuditRow) string { return r.Action }),
-			column(a, func(r *record.AuditRow) string { return r.Request }),
-			column(a, func(r *record.AuditRow) string { return r.Address }))
-	}
 }
 
 // indexSQL is the statements on index rows, with the columns in one order.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/ident"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/sqldb"
@@ -21,13 +22,15 @@ var migrations embed.FS
 
 // Engine is an open database.
 type Engine struct {
-	db     *sqldb.Postgres
-	node   int
-	held   *pgxpool.Conn // its session holds the node's lock
-	last   int64
-	ran    int
-	queues queues
-	fresh  statistics
+	db   *sqldb.Postgres
+	node int
+	held *pgxpool.Conn // its session holds the node's lock
+	last int64
+	ran  int
+	// unserved says why the connections keep the role that they log in as; "" where they do not.
+	unserved string
+	queues   queues
+	fresh    statistics
 }
 
 var _ record.Engine = (*Engine)(nil)
@@ -58,6 +61,9 @@ func (e *Engine) prepare(ctx context.Context) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	if e.ran, err = e.db.Migrate(ctx, sub, "migration_record"); err != nil {
+		return err
+	}
+	if e.unserved, err = e.db.Serve(ctx, appendOnly); err != nil {
 		return err
 	}
 	if err := e.takeNode(ctx); err != nil {
@@ -101,6 +107,13 @@ func (e *Engine) release() {
 	held.Release()
 }
 
+// appendOnly are the tables whose rows the serving role may neither change nor remove.
+var appendOnly = []string{"audit_entry", "audit_patient", "audit_block"}
+
+// Unserved says why this process could not give up the rights to change the audit's tables, "" where it could: then the tables' triggers
+// alone stand in the way.
+func (e *Engine) Unserved() string { return e.unserved }
+
 // Migrated returns how many migrations Open ran.
 func (e *Engine) Migrated() int { return e.ran }
 
@@ -123,7 +136,7 @@ func (e *Engine) Dialect() record.Dialect {
 		Join:         " JOIN ",
 		Probe:        " OFFSET 0",
 		ForUpdate:    " FOR UPDATE",
-		AfterRestore: []string{"SELECT setval(pg_get_serial_sequence('event', 'id'), coalesce((SELECT max(id) FROM event), 0) + 1, false)"},
+		AfterRestore: []string{"SELECT setval(pg_get_serial_sequence('event', 'id'), coalesce((SELECT max(id) FROM event), 0) + 1, false)", audit.AfterRestorePostgres},
 	}
 }
 
@@ -145,7 +158,7 @@ func (e *Engine) Read(ctx context.Context, tenant int32, f func(sqldb.Querier) e
 
 // Scrub implements record.Engine: vacuuming makes the space of deleted rows free to be written over.
 func (e *Engine) Scrub(ctx context.Context) error {
-	return e.db.Read(ctx, 1, func(q sqldb.Querier) error {
+	return e.db.Maintain(ctx, 1, func(q sqldb.Querier) error {
 		for _, table := range []string{"idx_text", "idx_ref", "idx_date", "idx_num", "seal_key", "version"} {
 			if _, err := q.Exec(ctx, "VACUUM "+table); err != nil {
 				return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 // A new database, or one that an import has just filled, has no statistics until autovacuum comes by, and without them the
@@ -52,10 +54,10 @@ func (e *Engine) grew(b *bulk) {
 func (e *Engine) analyze() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if c, err := e.db.Acquire(ctx, 1); err == nil {
-		_, _ = c.Exec(ctx, "ANALYZE record, version, alias, idx_text, idx_ref, idx_date, idx_num")
-		c.Release()
-	}
+	_ = e.db.Maintain(ctx, 1, func(q sqldb.Querier) error {
+		_, err := q.Exec(ctx, "ANALYZE record, version, alias, idx_text, idx_ref, idx_date, idx_num")
+		return err
+	})
 	e.fresh.mu.Lock()
 	e.fresh.running = false
 	e.fresh.mu.Unlock()

@@ -44,7 +44,7 @@ func Run(t *testing.T, h Harness) {
 }
 
 // tables are all that hold a tenant's rows.
-var tables = [...]string{"record", "alias", "version", "event", "audit", "seal_key", "idx_text", "idx_ref", "idx_date", "idx_num"}
+var tables = [...]string{"record", "alias", "version", "event", "audit_entry", "seal_key", "idx_text", "idx_ref", "idx_date", "idx_num"}
 
 // bench is an open store on a place.
 type bench struct {

@@ -285,7 +285,7 @@ func trail(b *bench) {
 	b.write(deletion("Patient", id))
 	b.writeAll(creation(patient(b, "A")), creation(patient(b, "B")), creation(patient(b, "C")))
 	after := b.counts()
-	for table, grown := range map[string]int{"version": 6, "event": 6, "audit": 4, "record": 4} {
+	for table, grown := range map[string]int{"version": 6, "event": 6, "audit_entry": 4, "record": 4} {
 		if after[table]-before[table] != grown {
 			b.Errorf("%s grew by %d rows, want %d", table, after[table]-before[table], grown)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
@@ -129,7 +130,7 @@ func (w *writer) record(r *record.RecordRow) {
 	w.exec()
 }
 
-func (w *writer) version(v *record.VersionRow, audit int64) {
+func (w *writer) version(v *record.VersionRow, entry int64) {
 	w.begin("INSERT INTO version (seq, tenant, type, num, vid, op, keynum, body, audit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9, $1))")
 	w.int(v.Seq)
 	w.int(w.tenant)
@@ -139,7 +140,7 @@ func (w *writer) version(v *record.VersionRow, audit int64) {
 	w.int(int64(v.Op))
 	w.int(v.KeyNum)
 	w.blob(v.Body)
-	w.int(audit)
+	w.int(entry)
 	w.exec()
 	w.begin("INSERT INTO event (tenant, type, num, vid, op) VALUES ($1, $2, $3, $4, $5)")
 	w.int(w.tenant)
@@ -151,15 +152,9 @@ func (w *writer) version(v *record.VersionRow, audit int64) {
 }
 
 func (w *writer) audit(a *record.AuditRow) {
-	w.begin("INSERT INTO audit (id, tenant, who, action, changes, request, address) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-	w.int(a.ID)
-	w.int(w.tenant)
-	w.text(a.Who)
-	w.text(a.Action)
-	w.int(int64(a.Changes))
-	w.text(a.Request)
-	w.text(a.Address)
-	w.exec()
+	if w.err == nil {
+		w.err = audit.InsertSQLite(w.tx, int32(w.tenant), []audit.Row{*a})
+	}
 }
 
 // indexSQL is the statements on index rows, with the columns in one order.
