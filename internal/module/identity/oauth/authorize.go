@@ -202,7 +202,9 @@ func (s *Server) setScope(ctx context.Context, c *Client, req *request, q url.Va
 }
 
 // isAudience reports that a URL is our FHIR base.
-func (s *Server) isAudience(tenant int32, v string) bool { return strings.TrimSuffix(v, "/") == s.Audience(tenant) }
+func (s *Server) isAudience(tenant int32, v string) bool {
+	return strings.TrimSuffix(v, "/") == s.Audience(tenant)
+}
 
 // saveAndGoFresh stores a request for the first time and leads the browser to its pages. What is asked for without any page is answered at
 // once, so that a hidden frame with prompt=none needs no cookie of ours but the login.

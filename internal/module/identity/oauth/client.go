@@ -129,7 +129,9 @@ func (m *ClientMeta) completeAuth() error {
 }
 
 // isDirection reports the invisible characters that turn the direction of a text, so that a name can pretend to be another.
-func isDirection(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
+func isDirection(r rune) bool {
+	return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
+}
 
 func (m *ClientMeta) completeGrants() error {
 	if len(m.GrantTypes) == 0 {

@@ -25,7 +25,9 @@ func (f *failure) Error() string { return f.code + ": " + f.text }
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.cause }
 
-func bad(code, text string) *failure { return &failure{status: http.StatusBadRequest, code: code, text: text} }
+func bad(code, text string) *failure {
+	return &failure{status: http.StatusBadRequest, code: code, text: text}
+}
 
 func badClient(text string) *failure {
 	return &failure{status: http.StatusUnauthorized, code: "invalid_client", text: text}

@@ -61,7 +61,9 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, req *request) e
 }
 
 // needsPatient reports scopes that mean nothing without a patient in context.
-func needsPatient(scopes []scope) bool { return hasScope(scopes, "launch/patient") || hasLevel(scopes, "patient") }
+func needsPatient(scopes []scope) bool {
+	return hasScope(scopes, "launch/patient") || hasLevel(scopes, "patient")
+}
 
 // choosePatient sees to it that a request that needs a patient has one that the person may read. done: a page or an answer was written.
 func (s *Server) choosePatient(w http.ResponseWriter, r *http.Request, req *request, l *login) (done bool, err error) {

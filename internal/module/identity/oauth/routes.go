@@ -12,7 +12,9 @@ func (s *Server) Handler() http.Handler { return s.mux }
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	page := func(pattern string, f func(http.ResponseWriter, *http.Request) error) { m.Handle(pattern, s.paged(f)) }
-	open := func(path, methods string, f func(http.ResponseWriter, *http.Request) error) { m.Handle(path, cross(methods, s.plain(f))) }
+	open := func(path, methods string, f func(http.ResponseWriter, *http.Request) error) {
+		m.Handle(path, cross(methods, s.plain(f)))
+	}
 
 	authorize := http.HandlerFunc(s.authorize)
 	for _, path := range []string{"/oauth2/authorize", "/api/v1/oauth/authorize"} {
