@@ -248,8 +248,8 @@ func (s *Store) keysStand(ctx context.Context, tenant int32) error {
 	return err
 }
 
-// keyedTenants returns all tenants that have keys.
-func (s *Store) keyedTenants(ctx context.Context) ([]int32, error) {
+// KeyedTenants returns all tenants that have keys: those that ever used the store.
+func (s *Store) KeyedTenants(ctx context.Context) ([]int32, error) {
 	var tenants []int32
 	err := s.engine.Read(ctx, 1, func(q sqldb.Querier) error {
 		tenants = nil

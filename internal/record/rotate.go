@@ -71,7 +71,7 @@ func (s *Store) RewrapRoot(ctx context.Context, progress func(int)) (int, error)
 			return 0, err
 		}
 	}
-	tenants, err := s.keyedTenants(ctx)
+	tenants, err := s.KeyedTenants(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -159,7 +159,7 @@ func (s *Store) RetireRoot(ctx context.Context, others ...[]byte) ([]uint32, err
 
 // rootCounts counts the standing keys of all tenants by the root key that wraps them.
 func (s *Store) rootCounts(ctx context.Context, r rotatingRoot) (map[uint32]int64, error) {
-	tenants, err := s.keyedTenants(ctx)
+	tenants, err := s.KeyedTenants(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -235,6 +235,21 @@ func (s *Store) RewrapTenant(ctx context.Context, progress func(int)) (int, erro
 			return done, err
 		}
 	}
+}
+
+// TendKeys finishes, for all tenants, what [Store.RotateTenant] left: a process that serves calls it every few minutes.
+func (s *Store) TendKeys(ctx context.Context) error {
+	tenants, err := s.KeyedTenants(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, tenant := range tenants {
+		if _, err := s.RewrapTenant(access.With(ctx, access.System(tenant)), nil); err != nil {
+			errs = append(errs, fmt.Errorf("record: the keys of tenant %d: %w", tenant, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // wrappedKey is a key below the tenant's.

@@ -3,7 +3,9 @@ package seal
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -186,3 +188,37 @@ func (r *RootFile) Retire(now time.Time, inUse func(id uint32) (bool, error)) ([
 }
 
 var errNothingToRetire = errors.New("seal: there is one key only")
+
+// RewrapFile wraps anew, by the root's newest key, what the root wrapped into the file at path under the associated data. The new file, of
+// mode 0600, replaces the old one in one step. NotFound where there is none.
+func RewrapFile(path string, root Root, associatedData []byte) error {
+	wrapped, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.NotFound, "key file %s: there is none", path).Because(err)
+	}
+	if err != nil {
+		return keyFileFault(path, "it cannot be read", err)
+	}
+	secret, err := root.Decrypt(wrapped, associatedData)
+	if err != nil {
+		return keyFileFault(path, "it was changed, or the root key is another one", err)
+	}
+	defer clear(secret)
+	fresh, err := root.Encrypt(secret, associatedData)
+	if err != nil {
+		return keyFileFault(path, "it cannot be wrapped", err)
+	}
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return keyFileFault(path, "its successor cannot be created", err)
+	}
+	_, err = f.Write(fresh)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(keyFileFault(path, "it cannot be replaced", err), os.Remove(f.Name()))
+	}
+	return syncDir(dir)
+}

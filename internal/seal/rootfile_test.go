@@ -130,3 +130,41 @@ func TestRootFileUnderRotation(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+func TestRewrapFile(t *testing.T) {
+	dir := t.TempDir()
+	_, r := rootFile(t)
+	path, ad := filepath.Join(dir, "file.key"), []byte("purpose")
+	if err := RewrapFile(path, r, ad); !fault.Is(err, fault.NotFound) {
+		t.Errorf("none: %v", err)
+	}
+	sealed, err := r.Encrypt([]byte("secret"), ad)
+	if err == nil {
+		err = os.WriteFile(path, sealed, 0o600)
+	}
+	if err == nil {
+		err = r.Rotate()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := RewrapFile(path, r, []byte("other")); !fault.Is(err, fault.Invalid) {
+		t.Errorf("for another purpose: %v", err)
+	}
+	if err := RewrapFile(path, r, ad); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err = os.ReadFile(path)
+	if err != nil || !r.Newest(sealed) {
+		t.Errorf("the older key still wraps it: %v", err)
+	}
+	if plain, err := r.Decrypt(sealed, ad); err != nil || string(plain) != "secret" {
+		t.Errorf("%q, %v", plain, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("%d files", len(names))
+	}
+}

@@ -90,7 +90,7 @@ func New(l *record.Ledger, o Options) *Ring {
 type tenantRing struct {
 	tenant  int32
 	reading sync.Mutex // held by who reads
-	last    time.Time  // of the last reading, by the machine's clock
+	last    time.Time  // when somebody last began to read, by the machine's clock
 	seen    atomic.Pointer[snapshot]
 	mu      sync.Mutex
 	signers map[string]crypto.Signer
@@ -98,7 +98,8 @@ type tenantRing struct {
 
 // snapshot is one reading of a ring. It is never changed.
 type snapshot struct {
-	at     time.Time
+	at     time.Time // by the ring's clock
+	began  time.Time // by the machine's
 	keys   map[string]*key
 	active map[string]*key // by algorithm
 	jwks   []byte
@@ -124,8 +125,8 @@ func (r *Ring) Start(ctx context.Context, tenant int32) error {
 
 // reread reads the ring. The caller holds t.reading.
 func (r *Ring) reread(ctx context.Context, t *tenantRing) (*snapshot, error) {
-	t.last = time.Now()
-	now := r.clock()
+	began, now := time.Now(), r.clock()
+	t.last = began
 	keys, err := r.readKeys(ctx, t.tenant)
 	if err != nil {
 		return nil, err
@@ -134,6 +135,7 @@ func (r *Ring) reread(ctx context.Context, t *tenantRing) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.began = began
 	t.mu.Lock()
 	for kid := range t.signers {
 		if k := s.keys[kid]; k == nil || k.state == gone {
@@ -204,9 +206,11 @@ func (r *Ring) known(ctx context.Context, t *tenantRing, kid string) (*key, erro
 	if ok, err := r.authentic(ctx, t.tenant, kid); err != nil || !ok {
 		return nil, err
 	}
+	asked := time.Now()
 	t.reading.Lock()
 	defer t.reading.Unlock()
-	if k := t.seen.Load().keys[kid]; k != nil {
+	s = t.seen.Load()
+	if k := s.keys[kid]; k != nil || s.began.After(asked) { // somebody looked while this one waited for the lock
 		return k, nil
 	}
 	if err := wait(ctx, r.pause-time.Since(t.last)); err != nil {

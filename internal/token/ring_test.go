@@ -1,9 +1,11 @@
 package token
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,8 @@ import (
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/record/sqlite"
+	"github.com/nilecare/nilecare/internal/seal"
 	"github.com/nilecare/nilecare/internal/storetest"
 )
 
@@ -371,4 +375,45 @@ func TestAnotherTenant(t *testing.T) {
 			t.Errorf("tenant 1 has %v", got)
 		}
 	})
+}
+
+// TestBackup: the ring comes back with the database, and verifies what it signed.
+func TestBackup(t *testing.T) {
+	root, err := seal.FileRoot(filepath.Join(t.TempDir(), "root.key"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.SQLite(t, record.Options{Root: root, Tables: Tables()})
+	h := newHand()
+	r := ringOn(t, s, Options{Clock: h.now})
+	raw := sign(t, r, ES256, claims(h))
+	if err := r.Rotate(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	var file bytes.Buffer
+	if _, err := s.Backup(ctx, &file); err != nil {
+		t.Fatal(err)
+	}
+	e, err := sqlite.Open(ctx, sqlite.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Migrate(ctx, Module, Migrations()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Restore(ctx, e, &file, Tables()...); err != nil {
+		t.Fatal(err)
+	}
+	back, err := record.New(ctx, e, record.Options{Root: root, Tables: Tables()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = back.Close() }()
+	again := ringOn(t, back, Options{Clock: h.now})
+	if _, err := again.Verify(ctx, 1, raw, want); err != nil {
+		t.Errorf("a token from before: %v", err)
+	}
+	if _, err := r.Verify(ctx, 1, sign(t, again, ES256, claims(h)), want); err != nil {
+		t.Errorf("a token of the restored ring: %v", err)
+	}
 }

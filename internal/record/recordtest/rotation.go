@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -309,7 +311,7 @@ func rotationUnderLoad(t *testing.T, h Harness) {
 			t.Error(err)
 		}
 	}
-	if _, err := b.store.RewrapTenant(b.ctx, nil); err != nil {
+	if err := b.store.TendKeys(b.ctx); err != nil {
 		t.Error(err)
 	}
 	if n := b.number(1, "SELECT count(DISTINCT parent) FROM seal_key WHERE tenant = 1 AND (num > 0 OR num = -1)"); n != 1 {
@@ -423,10 +425,8 @@ func shelf(columns ...string) record.Table {
 
 func makeShelf(t testing.TB, e record.Engine, more string) {
 	t.Helper()
-	err := e.Commit(context.Background(), 1, &record.Job{Solo: true, Run: func(ctx context.Context, tx record.Tx) (*record.Rows, error) {
-		_, err := tx.Exec(ctx, "CREATE TABLE shelf (tenant integer NOT NULL, id bigint NOT NULL, title text, pages integer NOT NULL DEFAULT 7"+more+", PRIMARY KEY (tenant, id))")
-		return nil, err
-	}})
+	file := &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE shelf (tenant integer NOT NULL, id bigint NOT NULL, title text, pages integer NOT NULL DEFAULT 7" + more + ", PRIMARY KEY (tenant, id));\n")}
+	err := e.Migrate(context.Background(), "shelf", fstest.MapFS{"sqlite/00001_shelf.sql": file, "postgres/00001_shelf.sql": file})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -610,4 +610,52 @@ func olderBackups(t *testing.T, h Harness) {
 	if n, err := c.store.RotateRoot(c.ctx, nil); err != nil || n != 2 {
 		t.Errorf("%d standing keys, %v", n, err)
 	}
+}
+
+// UpgradeKeys demands that a database from before keys had versions goes on with the keys that it has, once the migration's
+// statements ran, and that all its tenants are known by then.
+func UpgradeKeys(t *testing.T, p Place, migration string) {
+	b := openBench(t, p, record.Options{})
+	some(b)
+	b.as(2).write(update("up-2", patient(t, "Second")))
+	b.exec("DELETE FROM setting WHERE name LIKE 'tenant.%'")
+	e := b.engine
+	run := func(statements ...string) {
+		t.Helper()
+		if p.Shared { // a server, whose serving role owns no table
+			statements = append([]string{"RESET ROLE"}, statements...)
+		}
+		err := e.Commit(b.ctx, 1, &record.Job{Solo: true, Run: func(ctx context.Context, tx record.Tx) (*record.Rows, error) {
+			for _, sql := range statements {
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					return nil, err
+				}
+			}
+			return nil, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run("ALTER TABLE seal_key DROP COLUMN parent")
+	var statements []string
+	for line := range strings.Lines(migration) {
+		if line, _, _ = strings.Cut(line, "--"); strings.TrimSpace(line) != "" {
+			statements = append(statements, strings.TrimSpace(line))
+		}
+	}
+	run(statements...)
+	if tenants, err := b.store.KeyedTenants(b.ctx); err != nil || !slices.Equal(tenants, []int32{1, 2}) {
+		t.Errorf("tenants %v, %v", tenants, err)
+	}
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := openBench(t, p, record.Options{})
+	c.sound()
+	c.rotateTenant(3)
+	if n, err := c.store.RotateRoot(c.ctx, nil); err != nil || n != 3 {
+		t.Errorf("%d standing keys, %v", n, err)
+	}
+	c.as(2).read("Patient", "up-2")
 }
