@@ -46,7 +46,10 @@ func (m *MemoryReplays) First(_ context.Context, name string, until time.Time) (
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.order) > 0 && m.order[0].until <= now {
-		delete(m.seen, m.order[0].name)
+		// One that was forgotten and came again has a later time.
+		if old := m.order[0]; m.seen[old.name] == old.until {
+			delete(m.seen, old.name)
+		}
 		m.pop()
 	}
 	if _, ok := m.seen[key]; ok {
@@ -58,6 +61,14 @@ func (m *MemoryReplays) First(_ context.Context, name string, until time.Time) (
 	m.seen[key] = until.UnixNano()
 	m.push(remembered{key, until.UnixNano()})
 	return true, nil
+}
+
+// Forget implements [Replays].
+func (m *MemoryReplays) Forget(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seen, sha256.Sum256([]byte(name)))
+	return nil
 }
 
 func (m *MemoryReplays) push(r remembered) {

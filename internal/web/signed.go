@@ -83,6 +83,8 @@ type Replays interface {
 	// First records the name until the time and reports whether it is there for the first time. The error is for a memory that is full or
 	// does not answer: then the request is refused.
 	First(ctx context.Context, name string, until time.Time) (bool, error)
+	// Forget takes a name back, because what was to be done came to nothing and may be tried again.
+	Forget(ctx context.Context, name string) error
 }
 
 // Signatures verifies signed requests and webhooks. It is safe for concurrent use.

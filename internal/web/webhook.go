@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -33,36 +34,57 @@ func SignWebhook(h http.Header, id string, body, secret []byte, now time.Time) {
 	h.Set(WebhookSignature, webhookPrefix+hex.EncodeToString(macOf(secret, webhookText(id, timestamp, body))))
 }
 
-// Webhook verifies one that came, with the secrets of its sender, whose name is keyID, and returns its id. bodyOnly is for senders that sign
-// the raw body alone, as payment providers of the product's contract do (X-Signature, X-Timestamp, X-Event-Id are read too): their time and
-// id are then only as good as the body's secrecy, so the body's own hash is remembered as well. The error is Unauthenticated.
-func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnly bool) (id string, err error) {
-	id = one(r.Header, WebhookID, "X-Event-Id")
+// Delivery is a webhook that was verified.
+type Delivery struct {
+	ID    string
+	names []string // under which it is remembered
+}
+
+// Webhook verifies one that came with this body, by the secrets of its sender, whose name is keyID. bodyOnly is for senders that sign the
+// raw body alone, as payment providers of the product's contract do (X-Signature, X-Timestamp and X-Event-Id are read too): nobody vouches
+// for their time and id, so the body is remembered as well. The error is Unauthenticated, or the memory's.
+//
+// A sender repeats a delivery that was not answered with success: where handling fails, [Signatures.Undo] lets the next attempt pass.
+func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnly bool) (Delivery, error) {
+	id := one(r.Header, WebhookID, "X-Event-Id")
 	timestamp := one(r.Header, WebhookTimestamp, "X-Timestamp")
 	said := strings.TrimPrefix(one(r.Header, WebhookSignature, HeaderSignature), webhookPrefix)
 	if id == "" || len(id) > 200 || said == "" {
-		return "", errSignature("a header is missing or malformed")
+		return Delivery{}, errSignature("a header is missing or malformed")
 	}
 	now := s.now()
 	if !inWindow(timestamp, now) {
-		return "", errSignature("the time is outside of the window")
+		return Delivery{}, errSignature("the time is outside of the window")
 	}
 	text := webhookText(id, timestamp, body)
 	if bodyOnly {
 		text = body
 	}
 	if err := s.match(r.Context(), keyID, said, text); err != nil {
-		return "", err
+		return Delivery{}, err
 	}
-	if err := s.first(r.Context(), "webhook\n"+keyID+"\n"+id, now); err != nil {
-		return "", err
-	}
+	d := Delivery{ID: id, names: []string{"webhook\n" + keyID + "\n" + id}}
 	if bodyOnly {
-		if err := s.first(r.Context(), "webhook body\n"+keyID+"\n"+strings.ToLower(said), now); err != nil {
-			return "", err
+		d.names = append(d.names, "webhook body\n"+keyID+"\n"+strings.ToLower(said))
+	}
+	for i, name := range d.names {
+		if err := s.first(r.Context(), name, now); err != nil {
+			return Delivery{}, errors.Join(err, s.forget(r.Context(), d.names[:i]))
 		}
 	}
-	return id, nil
+	return d, nil
+}
+
+// Undo forgets a delivery whose handling failed, so that its sender may repeat it.
+func (s *Signatures) Undo(ctx context.Context, d Delivery) error { return s.forget(ctx, d.names) }
+
+func (s *Signatures) forget(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := s.Replays.Forget(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one returns the value of the first of these headers that is there once.
