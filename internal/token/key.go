@@ -117,8 +117,8 @@ func (r *Ring) kidHash(ctx context.Context, tenant int32, random []byte) ([]byte
 
 // authentic reports whether the kid is one that this program gave to a key of the tenant.
 func (r *Ring) authentic(ctx context.Context, tenant int32, kid string) (bool, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(kid)
-	if err != nil || len(b) != kidRandom+kidMAC {
+	b, ok := decode(kid)
+	if !ok || len(b) != kidRandom+kidMAC {
 		return false, nil
 	}
 	want, err := r.kidHash(ctx, tenant, b[:kidRandom:kidRandom])

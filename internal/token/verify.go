@@ -64,14 +64,21 @@ func split(raw string) (h header, payload []byte, ok bool) {
 	}
 	var parts [3][]byte
 	for i, p := range strings.Split(raw, ".") {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(p)
-		if err != nil || len(b) == 0 || strings.ContainsAny(p, "\r\n") {
+		if parts[i], ok = decode(p); !ok || len(parts[i]) == 0 {
 			return h, nil, false
 		}
-		parts[i] = b
 	}
 	h, ok = readHeader(parts[0])
 	return h, parts[1], ok
+}
+
+// decode reads base64url without padding, in its one form.
+func decode(text string) ([]byte, bool) {
+	if strings.ContainsAny(text, "\r\n") { // which the library skips
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return b, err == nil
 }
 
 // readHeader reads an object of strings, each of them known and there once.

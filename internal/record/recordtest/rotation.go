@@ -276,7 +276,7 @@ func rotationUnderLoad(t *testing.T, h Harness) {
 					return
 				default:
 				}
-				if err := act(t, b.ctx, s, w, i); err != nil {
+				if err := act(b.ctx, t, s, w, i); err != nil {
 					t.Errorf("worker %d, round %d: %v", w, i, err)
 					return
 				}
@@ -325,7 +325,7 @@ func rotationUnderLoad(t *testing.T, h Harness) {
 }
 
 // act is one round of a worker: a new patient, what is theirs, what is nobody's, and all of it read, searched and sealed.
-func act(t testing.TB, ctx context.Context, s *record.Store, w, i int) error {
+func act(ctx context.Context, t testing.TB, s *record.Store, w, i int) error {
 	id := fmt.Sprintf("rl-%d-%d", w, i)
 	for _, c := range []record.Change{
 		update(id, patient(t, "Load")), update(id+"-o", observation(t, "Patient/"+id)), update(id+"-z", res(t, `{"resourceType":"Organization","name":%q}`, id)),
