@@ -245,6 +245,20 @@ func (r *Ring) signing(ctx context.Context, t *tenantRing, alg string) (*signing
 	if err != nil {
 		return nil, err
 	}
+	k, err := r.open(ctx, t, s, alg)
+	if errors.Is(err, errGone) { // another process revoked it since this one looked
+		t.reading.Lock()
+		s, err = r.reread(ctx, t)
+		t.reading.Unlock()
+		if err == nil {
+			k, err = r.open(ctx, t, s, alg)
+		}
+	}
+	return k, err
+}
+
+// open returns the signing key of a reading, with its private half.
+func (r *Ring) open(ctx context.Context, t *tenantRing, s *snapshot, alg string) (_ *signingKey, err error) {
 	if s.active[alg] == nil {
 		if s, err = r.begin(ctx, t, alg); err != nil {
 			return nil, err

@@ -214,6 +214,15 @@ func TestRevoke(t *testing.T) {
 		if _, err := other.Verify(ctx, 1, sign(t, r, ES256, claims(h)), want); err != nil {
 			t.Errorf("the next key: %v", err)
 		}
+		// A process that knows the key, but has not signed by it yet, signs by the one after it.
+		third := ringOn(t, s, Options{Clock: h.now})
+		published(t, third)
+		if err := r.Revoke(ctx, 1, kidIn(t, r, active)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Verify(ctx, 1, sign(t, third, ES256, claims(h)), want); err != nil {
+			t.Errorf("signed after a revocation elsewhere: %v", err)
+		}
 		if err := r.Revoke(ctx, 1, "none"); !fault.Is(err, fault.NotFound) {
 			t.Errorf("a key that is none: %v", err)
 		}

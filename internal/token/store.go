@@ -46,6 +46,9 @@ func timeOf(micros int64) time.Time {
 	return time.UnixMicro(micros)
 }
 
+// errGone says that a key's private half was deleted.
+var errGone = errors.New("token: the private key is gone")
+
 // openPrivate reads the private half of a key.
 func (r *Ring) openPrivate(ctx context.Context, tenant int32, k *key) (crypto.Signer, error) {
 	var sealed []byte
@@ -55,6 +58,9 @@ func (r *Ring) openPrivate(ctx context.Context, tenant int32, k *key) (crypto.Si
 	})
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
+	}
+	if len(sealed) == 0 {
+		return nil, errGone
 	}
 	der, err := r.ledger.Open(ctx, tenant, privatePlace(k.kid), sealed)
 	if err != nil {
