@@ -29,7 +29,7 @@ import (
 func testRotation(t *testing.T, h Harness) {
 	for name, f := range map[string]func(*testing.T, Harness){
 		"tenant": tenantRotation, "root": rootRotation, "erase": erasedWhileRotating, "states": keyStates,
-		"under load": rotationUnderLoad, "ledger": ledgerSeals, "page marks": pageMarks, "modules in backups": moduleBackups, "older backups": olderBackups,
+		"under load": rotationUnderLoad, "ledger": ledgerSeals, "page marks": pageMarks, "rivals": rivalRotations, "modules in backups": moduleBackups, "older backups": olderBackups,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, h) })
 	}
@@ -398,6 +398,37 @@ func ledgerSeals(t *testing.T, h Harness) {
 	}
 	c := openBench(t, b.place, record.Options{})
 	check(c.store.Ledger())
+}
+
+// rivalRotations demands that of several who rotate at once each makes a version of its own or is told that another does.
+func rivalRotations(t *testing.T, h Harness) {
+	b := setUp(t, h, record.Options{})
+	stores := []*record.Store{b.store}
+	if b.place.Shared {
+		stores = append(stores, openBench(t, b.place, record.Options{}).store)
+	}
+	b.write(update("rv", patient(t, "Rival")))
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			_, err := stores[i%len(stores)].RotateTenant(b.ctx, nil)
+			if err == nil {
+				made.Add(1)
+			} else if !fault.Is(err, fault.Conflict) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	n, low := b.number(1, "SELECT count(*) FROM seal_key WHERE tenant = 1 AND num < -1"), b.number(1, "SELECT min(num) FROM seal_key WHERE tenant = 1")
+	if n != made.Load() || n < 1 || low != -n-1 {
+		t.Errorf("%d were made, %d stand, the newest is %d", made.Load(), n, low)
+	}
+	if err := b.store.TendKeys(b.ctx); err != nil {
+		t.Error(err)
+	}
+	b.sound()
 }
 
 // pageMarks demands that whoever turns pages is not stopped by a rotation.
