@@ -19,7 +19,7 @@ CREATE TABLE audit_entry (
   body bytea NOT NULL,          -- sealed
   PRIMARY KEY (tenant, id)
 );
-CREATE INDEX audit_entry_pos ON audit_entry (tenant, pos);
+CREATE INDEX audit_entry_pos ON audit_entry (tenant, pos, id);
 CREATE INDEX audit_entry_patient ON audit_entry (tenant, patient, id) WHERE patient IS NOT NULL;
 CREATE INDEX audit_entry_kind ON audit_entry (tenant, kind, id) WHERE kind > 1;
 
