@@ -33,9 +33,9 @@ type ResourceScope struct {
 	Letters string         // of "cruds", in that order
 	Params  []search.Param // search parameters, which all must hold; none mostly
 
-	text  string            // as it was written
-	old   bool              // version 1: read, write, *
-	query string            // the parameters as they were written
+	text  string             // as it was written
+	old   bool               // version 1: read, write, *
+	query string             // the parameters as they were written
 	preds []search.TypedPred // of Params, one a type; nil without
 }
 
