@@ -350,6 +350,18 @@ func (l *Limiter) newTold(class int, r Rate) *told {
 		policy: []string{`"` + name + `";q=` + q + `;w=` + strconv.FormatInt(ceilSeconds(r.Per), 10)}}
 }
 
+// Counters is how many counters are kept at the moment.
+func (l *Limiter) Counters() int {
+	n := 0
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.Lock()
+		n += len(s.at)
+		s.Unlock()
+	}
+	return n
+}
+
 // Standing is how a caller stands with one limit.
 type Standing struct {
 	Class     string `json:"class" doc:"the kind of requests"`
