@@ -15,6 +15,7 @@ type Filter struct {
 	Who      []string
 	Kinds    []Kind
 	Actions  []string
+	Without  []string // actions that are not wanted
 	Outcomes []Outcome
 	Types    []string
 	Num      int64
@@ -41,6 +42,9 @@ func (f *Filter) where(b *sqldb.Builder, tenant int32) {
 	among(b, "id", f.IDs)
 	among(b, "who", f.Who)
 	among(b, "action", f.Actions)
+	for _, a := range f.Without {
+		b.SQL(" AND action <> ").Arg(a)
+	}
 	among(b, "type", f.Types)
 	kinds := make([]int64, 0, len(f.Kinds))
 	quiet := len(f.Kinds) > 0
@@ -123,10 +127,11 @@ func Find(ctx context.Context, q sqldb.Querier, tenant int32, f Filter) ([]Row, 
 	return out, err
 }
 
-// Count counts the entries that the filter wants.
-func Count(ctx context.Context, q sqldb.Querier, tenant int32, f Filter) (int64, error) {
-	b := (&sqldb.Builder{}).SQL("SELECT count(*) FROM audit_entry")
+// Count counts the entries that the filter wants, up to most.
+func Count(ctx context.Context, q sqldb.Querier, tenant int32, f Filter, most int) (int64, error) {
+	b := (&sqldb.Builder{}).SQL("SELECT count(*) FROM (SELECT 1 FROM audit_entry")
 	f.where(b, tenant)
+	b.SQL(" LIMIT ").Arg(most).SQL(") a")
 	var n int64
 	_, err := sqldb.QueryRow(ctx, q, []any{&n}, b.String(), b.Args...)
 	return n, err
