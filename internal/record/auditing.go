@@ -21,6 +21,9 @@ func (p *plan) audit(made []VersionRow) AuditRow {
 		Purpose: c.Purpose, Address: c.Address, Request: c.RequestID, Count: len(made),
 	}
 	if len(made) == 1 {
+		if len(p.changes) == 1 {
+			e.Action = opNames[made[0].Op] // an update that found nothing is a creation
+		}
 		e.Type, e.Num, e.VID = def.ByNum(made[0].Type).Name, made[0].Num, made[0].VID
 	}
 	for i := range made {
