@@ -6,11 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
@@ -241,5 +246,29 @@ func TestCredentials(t *testing.T) {
 	r.Header.Set("X-Service-API-Key", "s")
 	if web.APIKey(r) != "s" {
 		t.Error("X-Service-API-Key")
+	}
+}
+
+func BenchmarkEdgeWithEverything(b *testing.B) {
+	l, err := web.NewLimiter(web.LimiterOptions{Classes: []web.Class{{Name: "read", Of: []web.Match{{}},
+		Rates: web.Rates{Key: web.Rate{Requests: 1 << 30, Per: time.Hour}, User: web.Rate{Requests: 1 << 30, Per: time.Hour}}}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := web.NewEdge(web.Options{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Authenticate: tokens, Limits: l,
+		CORS: web.CORS{Origins: []string{"https://app.example.org"}}, Allow: prefixes(b, "192.0.2.0/24")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := bytes.Repeat([]byte("x"), 1500)
+	h := e.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		web.SetRoute(w, "/x")
+		_, _ = w.Write(body)
+	}))
+	r := httptest.NewRequest("GET", "/fhir/R4/Patient/1", nil)
+	r.Header.Set("Authorization", "Bearer ann")
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(&discard{h: http.Header{}}, r)
 	}
 }
