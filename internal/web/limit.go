@@ -61,10 +61,13 @@ func DefaultClasses() []Class {
 	return []Class{
 		{"login", post("/api/v1/auth/login"), Rates{Address: Rate{60, time.Minute}, User: Rate{60, time.Minute}}},
 		{"register", post("/api/v1/auth/register"), Rates{Address: Rate{3, quarter}, User: Rate{3, quarter}}},
-		{"reset", post("/api/v1/auth/password-reset", "/api/v1/auth/forgot-password", "/api/v1/auth/reset-password"), Rates{Address: Rate{3, quarter}, User: Rate{3, quarter}}},
-		{"mfa", post("/api/v1/auth/mfa", "/api/v1/mfa"), Rates{Address: Rate{5, quarter}, User: Rate{5, quarter}}},
-		// Everybody behind a hospital's one address refreshes there four times an hour.
-		{"refresh", post("/api/v1/auth/refresh-token", "/api/v1/auth/refresh"), Rates{Address: Rate{600, quarter}, User: Rate{20, quarter}}},
+		{"reset", post("/api/v1/auth/password-reset/request"), Rates{Address: Rate{3, quarter}, User: Rate{3, quarter}}},
+		{"reset-confirm", post("/api/v1/auth/password-reset/confirm"), Rates{Address: Rate{20, quarter}, User: Rate{10, quarter}}},
+		// Everybody behind a hospital's one address signs in there at the change of shift, and refreshes four times an hour.
+		{"mfa", post("/api/v1/auth/mfa"), Rates{Address: Rate{60, time.Minute}, User: Rate{5, quarter}}},
+		{"refresh", post("/api/v1/auth/refresh", "/api/v1/auth/refresh-token"), Rates{Address: Rate{600, quarter}, User: Rate{20, quarter}}},
+		// Other services ask this for each of their own requests.
+		{"validate", post("/api/v1/auth/validate"), Rates{Key: Rate{120_000, time.Minute}, User: Rate{600, time.Minute}, Address: Rate{60, time.Minute}}},
 		{"export", []Match{{Suffix: "/$export"}, {Suffix: "/export"}}, Rates{Key: Rate{20, time.Hour}, User: Rate{20, time.Hour}, Address: Rate{5, time.Hour}}},
 		{"write", writes, Rates{Key: Rate{6000, time.Minute}, User: Rate{1200, time.Minute}, Address: Rate{120, time.Minute}}},
 		{"read", []Match{{}}, Rates{Key: Rate{30000, time.Minute}, User: Rate{6000, time.Minute}, Address: Rate{600, time.Minute}}},
