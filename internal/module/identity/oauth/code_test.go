@@ -14,7 +14,7 @@ import (
 
 // TestCodeFlow goes the whole way of an app: sign-in, patient, consent, code, tokens, userinfo, refresh.
 func TestCodeFlow(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		b := w.browser()
 		b.get(w.asks("growth", "openid fhirUser profile launch/patient patient/Observation.rs offline_access")).has("Growth chart", "E-mail")
@@ -64,7 +64,7 @@ func TestCodeFlow(t *testing.T) {
 
 // TestCodeIsUsedOnce: a code that comes again is refused, and ends what it gave.
 func TestCodeIsUsedOnce(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		b := w.browser()
 		b.get(w.asks("growth", "openid launch/patient patient/*.read offline_access")).signIn("amina@example.org").has("Amina Hassan")
@@ -84,7 +84,7 @@ func TestCodeIsUsedOnce(t *testing.T) {
 
 // TestCodeIsBound: to its client, its verifier, its redirect URI and its minute.
 func TestCodeIsBound(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		w.client("other", nil)
 		b := w.browser()
@@ -117,7 +117,7 @@ func TestCodeIsBound(t *testing.T) {
 
 // TestRefreshReuse: a refresh token that comes again ends the family.
 func TestRefreshReuse(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		out := w.grant(w.browser(), "amina@example.org", "growth", "openid offline_access")
 		refresh := func(raw string) reply {
@@ -136,7 +136,7 @@ func TestRefreshReuse(t *testing.T) {
 
 // TestSessionsEnd: online access ends with the login, all access with the person.
 func TestSessionsEnd(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		refresh := func(raw string) reply {
 			return w.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {raw}, "client_id": {"growth"}})
@@ -166,7 +166,7 @@ func TestSessionsEnd(t *testing.T) {
 
 // TestPrompts: none never shows a page, login and max_age ask again, consent asks again; consent is remembered for what was put to the person.
 func TestPrompts(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		w.client("native", func(m *oauth.ClientMeta) { m.RedirectURIs = []string{"http://127.0.0.1/cb"} })
 		b := w.browser()
@@ -221,7 +221,7 @@ func TestPrompts(t *testing.T) {
 
 // TestSecondFactor: without the code nobody is signed in.
 func TestSecondFactor(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		b := w.browser()
 		b.get(w.asks("growth", "openid")).signIn("root@example.org").has("Second step")
@@ -239,7 +239,7 @@ func TestSecondFactor(t *testing.T) {
 
 // TestConsentSubset: scopes can be unchecked one by one, and nothing that was not asked can be added.
 func TestConsentSubset(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		b := w.browser()
 		b.get(w.asks("growth", "openid patient/Observation.rs?category=laboratory patient/Patient.r offline_access", "redirect_uri", callback)).
@@ -271,7 +271,7 @@ func TestConsentSubset(t *testing.T) {
 
 // TestGrantsAreWithdrawn: a person sees the apps that act for them, and ends that.
 func TestGrantsAreWithdrawn(t *testing.T) {
-	each(t, nil, func(w *world) {
+	each(t, nil, func(t *testing.T, w *world) {
 		w.client("growth", nil)
 		b := w.browser()
 		out := w.grant(b, "amina@example.org", "growth", "openid offline_access")

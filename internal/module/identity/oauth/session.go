@@ -251,7 +251,7 @@ func (s *Server) Alive(ctx context.Context, tenant int32, client string, session
 		var err error
 		ok, err = sqldb.QueryRow(ctx, q, []any{&one}, `SELECT 1 FROM oauth_client c WHERE c.tenant = $1 AND c.id = $2 AND c.deleted_at = 0 AND c.disabled_at = 0
 			AND NOT EXISTS (SELECT 1 FROM oauth_revoked r WHERE r.tenant = $1 AND r.jti = $3)
-			AND ($4 = 0 OR EXISTS (SELECT 1 FROM oauth_session s WHERE s.tenant = $1 AND s.num = $4 AND s.client = $2 AND s.deleted_at = 0))`,
+			AND (CAST($4 AS bigint) = 0 OR EXISTS (SELECT 1 FROM oauth_session s WHERE s.tenant = $1 AND s.num = $4 AND s.client = $2 AND s.deleted_at = 0))`,
 			tenant, client, jti, session)
 		return err
 	})

@@ -203,12 +203,12 @@ func (w *world) edge(product http.Handler) http.Handler {
 }
 
 // each runs f in a world of its own on each engine, with patients in the record.
-func each(t *testing.T, change func(*oauth.Options), f func(w *world)) {
+func each(t *testing.T, change func(*oauth.Options), f func(t *testing.T, w *world)) {
 	t.Helper()
 	storetest.Each(t, record.Options{Tables: oauth.Tables()}, func(t *testing.T, store *record.Store) {
 		w := newWorld(t, store, change)
 		w.patients()
-		f(w)
+		f(t, w)
 	})
 }
 
