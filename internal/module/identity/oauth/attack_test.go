@@ -74,7 +74,7 @@ func TestRequestsRefused(t *testing.T) {
 			"no audience":          {[]string{"aud", "", "scope", "launch/patient patient/*.read"}, "invalid_request"},
 			"another's resource":   {[]string{"resource", "https://evil.example/fhir"}, "invalid_target"},
 			"no scope":             {[]string{"scope", ""}, "invalid_scope"},
-			"scopes of others":     {[]string{"scope", "user/Observation.cruds"}, "invalid_scope"},
+			"scopes of others":     {[]string{"scope", "user/Observation.cud"}, "invalid_scope"},
 			"a system's scope":     {[]string{"scope", "system/*.read"}, "invalid_scope"},
 			"letters out of order": {[]string{"scope", "patient/Observation.sr"}, "invalid_scope"},
 			"no such type":         {[]string{"scope", "patient/Foo.rs"}, "invalid_scope"},

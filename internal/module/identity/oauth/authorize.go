@@ -168,7 +168,7 @@ func (s *Server) setScope(ctx context.Context, c *Client, req *request, q url.Va
 	if err != nil {
 		return err
 	}
-	scopes := withoutLevels(only(asked, c.scopes), "system")
+	scopes := withoutLevels(narrowTo(asked, c.scopes), "system")
 	if len(scopes) == 0 {
 		return bad("invalid_scope", "none of these scopes is this client's")
 	}

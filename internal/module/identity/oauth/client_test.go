@@ -227,7 +227,10 @@ func TestBackendServices(t *testing.T) {
 		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "client_assertion_type", "x")).want(t, 400, "invalid_request")
 		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "client_secret", "x")).want(t, 400, "invalid_request")
 		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "scope", "user/*.read")).want(t, 400, "invalid_scope")
-		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "scope", "system/Observation.cruds")).want(t, 400, "invalid_scope")
+		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "scope", "system/Observation.cud")).want(t, 400, "invalid_scope")
+		if out := w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "scope", "system/Observation.cruds")).want(t, 200, ""); out.str("scope") != "system/Observation.rs" {
+			t.Fatal(out.m)
+		}
 		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "grant_type", "authorization_code")).want(t, 400, "unauthorized_client")
 		w.post("/oauth2/token", backend(k.sign(t, w.claimsFor("report"), nil), "grant_type", "password")).want(t, 400, "unsupported_grant_type")
 		// The issuer is an audience that clients of RFC 7523bis name.

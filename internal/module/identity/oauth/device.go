@@ -32,7 +32,7 @@ func (s *Server) deviceAuthorization(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	scopes := withoutLevels(only(asked, c.scopes), "system")
+	scopes := withoutLevels(narrowTo(asked, c.scopes), "system")
 	if len(scopes) == 0 {
 		return bad("invalid_scope", "none of these scopes is this client's")
 	}

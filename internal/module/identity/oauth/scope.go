@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fhir/def"
 )
 
@@ -45,6 +46,10 @@ func parseScopes(text string) ([]scope, error) {
 	}
 	if len(out) > maxScopes {
 		return nil, bad("invalid_scope", "these are too many scopes")
+	}
+	// Who enforces the scopes must understand them all, the queries among them.
+	if _, err := access.ParseScopes(scopeText(out)); err != nil {
+		return nil, bad("invalid_scope", err.Error())
 	}
 	return out, nil
 }
@@ -146,6 +151,33 @@ func only(asked, allowed []scope) []scope {
 	for _, sc := range asked {
 		if sc.within(allowed) {
 			out = append(out, sc)
+		}
+	}
+	return out
+}
+
+// narrowTo returns what of the scopes is allowed: one on records that asks for more than that is cut down to it (SMART App Launch 2.2 lets a
+// server grant less than was asked).
+func narrowTo(asked, allowed []scope) []scope {
+	var out []scope
+	all, err := access.ParseScopes(scopeText(allowed))
+	if err != nil {
+		return nil
+	}
+	for _, sc := range asked {
+		switch {
+		case sc.within(allowed):
+			out = append(out, sc)
+		case sc.level != "":
+			one, err := access.ParseScopes(sc.text)
+			if err != nil {
+				continue
+			}
+			for _, less := range wordsOf(one.Subset(all).String()) {
+				if !hasScope(out, less.text) {
+					out = append(out, less)
+				}
+			}
 		}
 	}
 	return out

@@ -323,7 +323,7 @@ func (s *Server) byClient(ctx context.Context, tenant int32, c *Client, f url.Va
 			return nil, err
 		}
 	}
-	scopes := slices.DeleteFunc(only(asked, c.scopes), func(sc scope) bool { return sc.level != "system" })
+	scopes := slices.DeleteFunc(narrowTo(asked, c.scopes), func(sc scope) bool { return sc.level != "system" })
 	if len(scopes) == 0 {
 		return nil, bad("invalid_scope", "none of these scopes is this client's")
 	}
