@@ -55,7 +55,7 @@ func (s *Server) proceed(w http.ResponseWriter, r *http.Request, req *request) e
 		if req.asks("none") {
 			return s.refuse(w, r, req, bad("consent_required", "the person must agree first"))
 		}
-		return s.showConsent(w, r, req, user)
+		return s.showConsent(w, r, req, l, user)
 	}
 	return s.grant(w, r, req, l, scopes, false)
 }
@@ -72,7 +72,7 @@ func (s *Server) choosePatient(w http.ResponseWriter, r *http.Request, req *requ
 	if !need && req.Launch.Patient == "" {
 		return false, nil
 	}
-	ctx, err := s.o.Users.As(r.Context(), tenant, l.subject)
+	ctx, err := s.o.Users.As(r.Context(), tenant, l.subject, l.mfa())
 	if err != nil {
 		return false, err
 	}
@@ -123,7 +123,7 @@ func (s *Server) pickedPatient(w http.ResponseWriter, r *http.Request) error {
 	if f.Get("deny") != "" {
 		return s.refuse(w, r, req, bad("access_denied", "the person did not agree"))
 	}
-	ctx, err := s.o.Users.As(r.Context(), tenant, l.subject)
+	ctx, err := s.o.Users.As(r.Context(), tenant, l.subject, l.mfa())
 	if err != nil {
 		return err
 	}

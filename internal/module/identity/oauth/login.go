@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ type login struct {
 	methods string
 	authAt  int64
 }
+
+// mfa reports a sign-in with more than a password (RFC 8176).
+func (l *login) mfa() bool { return slices.Contains(strings.Fields(l.methods), "mfa") }
 
 // login returns who is signed in at the browser; nil for nobody.
 func (s *Server) login(r *http.Request, tenant int32) (*login, error) {
@@ -162,7 +166,7 @@ func (s *Server) secondFactor(w http.ResponseWriter, r *http.Request) error {
 		return s.saveAndGo(w, r, req)
 	}
 	ctx, tenant := r.Context(), tenantOf(r.Context())
-	in, err := s.o.Users.SecondFactor(ctx, tenant, req.Challenge, strings.TrimSpace(f.Get("code")), s.entry(ctx, tenant, audit.Session, "", "").Address)
+	in, err := s.o.Users.SecondFactor(ctx, tenant, req.Challenge, strings.TrimSpace(f.Get("code")), s.entry(ctx, tenant, audit.Session, "", "").Address, r.UserAgent())
 	if err != nil {
 		return s.signInFailed(w, r, req, err, true)
 	}

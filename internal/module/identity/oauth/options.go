@@ -49,11 +49,11 @@ type Users interface {
 	// where there were too many tries.
 	SignIn(ctx context.Context, a Attempt) (SignedIn, error)
 	// SecondFactor ends a sign-in with a one-time or recovery code. Unauthenticated where that is wrong or the challenge too old.
-	SecondFactor(ctx context.Context, tenant int32, challenge, code, address string) (SignedIn, error)
+	SecondFactor(ctx context.Context, tenant int32, challenge, code, address, agent string) (SignedIn, error)
 	// User returns an active user; NotFound where there is none.
 	User(ctx context.Context, tenant int32, id int64) (User, error)
-	// As returns ctx with the caller that the user is, with all that they may do.
-	As(ctx context.Context, tenant int32, id int64) (context.Context, error)
+	// As returns ctx with the caller that the user is, with all that they may do. mfa says that they signed in with a second factor.
+	As(ctx context.Context, tenant int32, id int64, mfa bool) (context.Context, error)
 }
 
 // PatientQuery is what the picker looks for; empty fields do not count.

@@ -156,7 +156,7 @@ func (s *Server) showFailure(w http.ResponseWriter, r *http.Request, err error) 
 	}
 }
 
-func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, req *request, user User) error {
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, req *request, l *login, user User) error {
 	d := s.data(r, req)
 	d.User, d.Who = user.Name, who(user.ID)
 	for _, sc := range wordsOf(req.Scope) {
@@ -167,7 +167,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, req *reques
 		}
 	}
 	if req.Launch.Patient != "" {
-		ctx, err := s.o.Users.As(r.Context(), tenantOf(r.Context()), user.ID)
+		ctx, err := s.o.Users.As(r.Context(), tenantOf(r.Context()), user.ID, l.mfa())
 		if err != nil {
 			return err
 		}

@@ -111,22 +111,15 @@ func isSubsequence(s, of string) bool {
 	return true
 }
 
-// within reports that all that sc allows is allowed by some other one.
+// within reports that all that sc allows is allowed, each act of it by some of the others.
 func (sc scope) within(allowed []scope) bool {
 	if sc.level == "" {
-		return slices.ContainsFunc(allowed, func(a scope) bool {
-			// launch/encounter and launch/patient say what to ask for: who may ask for one may ask for it by an EHR's launch too.
-			return a.text == sc.text
-		})
+		return hasScope(allowed, sc.text)
 	}
-	return slices.ContainsFunc(allowed, func(a scope) bool {
-		return a.level == sc.level && (a.typ == "*" || a.typ == sc.typ) && contains(a.acts, sc.acts) && covers(a.query, sc.query)
-	})
-}
-
-func contains(acts, some string) bool {
-	for _, r := range some {
-		if !strings.ContainsRune(acts, r) {
+	for _, act := range sc.acts {
+		if !slices.ContainsFunc(allowed, func(a scope) bool {
+			return a.level == sc.level && (a.typ == "*" || a.typ == sc.typ) && strings.ContainsRune(a.acts, act) && covers(a.query, sc.query)
+		}) {
 			return false
 		}
 	}

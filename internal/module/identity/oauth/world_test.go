@@ -80,7 +80,7 @@ func (p *people) SignIn(_ context.Context, a oauth.Attempt) (oauth.SignedIn, err
 	return oauth.SignedIn{User: one.User, Methods: []string{"pwd"}}, nil
 }
 
-func (p *people) SecondFactor(_ context.Context, _ int32, challenge, code, _ string) (oauth.SignedIn, error) {
+func (p *people) SecondFactor(_ context.Context, _ int32, challenge, code, _, _ string) (oauth.SignedIn, error) {
 	one := p.by(func(o *person) bool { return fmt.Sprint("challenge-", o.ID) == challenge })
 	if one == nil || one.code != code {
 		return oauth.SignedIn{}, fault.New(fault.Unauthenticated, "wrong")
@@ -96,7 +96,7 @@ func (p *people) User(_ context.Context, _ int32, id int64) (oauth.User, error) 
 	return one.User, nil
 }
 
-func (p *people) As(ctx context.Context, tenant int32, id int64) (context.Context, error) {
+func (p *people) As(ctx context.Context, tenant int32, id int64, _ bool) (context.Context, error) {
 	one := p.by(func(o *person) bool { return o.ID == id })
 	if one == nil {
 		return nil, fault.New(fault.NotFound, "no such user")
@@ -188,7 +188,7 @@ func (w *world) edge(product http.Handler) http.Handler {
 		if id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer user:"); ok {
 			n, _ := strconv.ParseInt(id, 10, 64)
 			var err error
-			if ctx, err = w.people.As(ctx, c.Tenant, n); err != nil {
+			if ctx, err = w.people.As(ctx, c.Tenant, n, false); err != nil {
 				rw.WriteHeader(http.StatusUnauthorized)
 				return
 			}
