@@ -83,8 +83,12 @@ type Version struct {
 	Updated time.Time
 	Deleted bool
 	Op      Op
+	patient int64 // the number of the patient whose key seals it; 0: nobody's
 	body    []byte
 }
+
+// Patient returns the number of the Patient record that the version belongs to; 0 where it belongs to none.
+func (v *Version) Patient() int64 { return v.patient }
 
 // JSON returns the resource as compact JSON with id, meta.versionId and meta.lastUpdated; nil for a tombstone.
 func (v *Version) JSON() []byte { return v.body }

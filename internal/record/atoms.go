@@ -61,6 +61,17 @@ var atomTypes = sync.OnceValue(func() map[uint32]string {
 	return m
 })
 
+// atomPaths tells where in its resource an atom stands.
+var atomPaths = sync.OnceValue(func() map[uint32]string {
+	m := map[uint32]string{}
+	for _, t := range def.ResourceTypes() {
+		for _, a := range search.AtomsOf(t.Name) {
+			m[a.ID] = a.Path
+		}
+	}
+	return m
+})
+
 // atomTargets are the types that the references of an atom may point to, by the definitions of its parameters.
 var atomTargets = sync.OnceValue(func() map[uint32][]string {
 	m := map[uint32][]string{}

@@ -54,6 +54,7 @@ func backupTables() []Table {
 		{"audit_patient", []string{"tenant", "patient", "id"}},
 		{"audit_block", []string{"tenant", "num", "pos", "id", "count", "total", "made_at", "keynum", "prev", "leaves", "hash", "signature"}},
 		{"audit_key", []string{"tenant", "num", "public", "proof", "secret", "created_at"}},
+		{"consent_rule", []string{"tenant", "patient", "consent", "seq", "kind", "part", "actor", "purpose", "class", "label", "valid_from", "valid_to", "created_by", "created_at"}},
 		{"idx_text", []string{"tenant", "atom", "val", "num", "sub"}},
 		{"idx_ref", []string{"tenant", "target", "atom", "num"}},
 		{"idx_date", []string{"tenant", "atom", "wide", "lo", "hi", "num"}},

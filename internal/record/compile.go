@@ -89,6 +89,9 @@ func (c *compiler) cond(p search.Pred, typ int, x string) error {
 		return c.reverseChain(p, typ, x)
 	case search.Present:
 		return c.present(p, x)
+	case denied:
+		c.notDenied(p, typ, x)
+		return nil
 	}
 	c.sql(x, " IN (")
 	err := c.source(p, typ)

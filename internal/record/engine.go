@@ -45,6 +45,8 @@ type Dialect struct {
 	Join string
 	// Probe stands at the end of a subquery that is to stay a look-up a row: planners without statistics make it a join otherwise.
 	Probe string
+	// Bytes is the bytes of a text.
+	Bytes func(text string) string
 	// Ordered turns bytes into a value that has min, max and the same order.
 	Ordered func(bytes string) string
 	// AfterRestore is run after all rows of a backup are in.

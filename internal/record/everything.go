@@ -20,7 +20,9 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 	if compartment == nil {
 		return nil, fault.New(fault.NotFound, "there is no compartment of %s", typ)
 	}
-	if _, err := s.Read(ctx, typ, id); err != nil {
+	caller := access.From(ctx)
+	if _, err := s.read(ctx, &caller, typ, id); err != nil {
+		s.noteFailure(&caller, "everything", typ, "", err)
 		return nil, err
 	}
 	query := &search.Query{Type: typ + "/" + id, Count: count, Cursor: cursor}
@@ -36,18 +38,24 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 		query.ByType = append(query.ByType, search.TypedPred{Type: t, Pred: and})
 	}
 	query.Includes = []search.Include{{Source: "*", Param: "*"}}
-	tenant := access.From(ctx).Tenant
 	var page *Page
-	keys, err := s.forTenant(ctx, tenant)
+	r, err := s.searching(ctx, nil, caller)
 	if err != nil {
 		return nil, err
 	}
-	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
+	err = s.engine.View(ctx, caller.Tenant, func(q sqldb.Querier) (err error) {
+		r.q = q
 		page, err = r.everything(query, compartment)
 		return err
 	})
-	return page, err
+	if err == nil {
+		err = maskAll(&caller, page)
+	}
+	s.noteEverything(&caller, typ, page, err)
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
 // everything is a search whose included resources stay outside of the compartment's own types.

@@ -12,23 +12,44 @@ import (
 
 // History returns versions, newest first: of an instance, a type, or everything. NotFound where the instance never was.
 func (s *Store) History(ctx context.Context, h HistoryQuery) (*HistoryPage, error) {
-	tenant := access.From(ctx).Tenant
+	caller := access.From(ctx)
+	page, err := s.historyFor(ctx, &caller, h)
+	s.noteHistory(&caller, h, page, err)
+	if err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+func (s *Store) historyFor(ctx context.Context, caller *access.Caller, h HistoryQuery) (*HistoryPage, error) {
 	count := h.Count
 	if count <= 0 {
 		count = DefaultCount
 	}
 	count = min(count, MaxCount)
 	var page *HistoryPage
-	keys, err := s.forTenant(ctx, tenant)
+	r, err := s.reading(ctx, caller, h.Type)
 	if err != nil {
 		return nil, err
 	}
-	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
-		page, err = r.history(h, count)
+	err = s.engine.View(ctx, caller.Tenant, func(q sqldb.Querier) (err error) {
+		r.q = q
+		if h.Type != "" && r.restricted(h.Type) || h.Type == "" && r.restrictedAny() {
+			page, err = r.seenHistory(h, count)
+		} else {
+			page, err = r.history(h, count)
+		}
 		return err
 	})
-	return page, err
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range page.Versions {
+		if err := mask(caller, v); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
 }
 
 func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
@@ -36,14 +57,8 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := r.compiler()
-	c.sql("SELECT " + versionColumns + " FROM (SELECT * FROM (")
-	c.historyRows(scope, h, before(h))
-	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(count + 1)
-	c.sql(") v", c.s.engine.Dialect().Join, "record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
-	c.sql(" ORDER BY v.seq DESC")
 	page := &HistoryPage{Total: -1}
-	hits, err := r.scan(c, 0)
+	hits, err := r.historyHits(scope, h, before(h), count+1)
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +88,81 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 		page.Total, err = r.historyTotal(scope, h)
 	}
 	return page, err
+}
+
+// historyHits reads up to limit versions below a seq.
+func (r *searching) historyHits(scope historyScope, h HistoryQuery, below int64, limit int) ([]hit, error) {
+	c := r.compiler()
+	c.sql("SELECT " + versionColumns + " FROM (SELECT * FROM (")
+	c.historyRows(scope, h, below)
+	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(limit)
+	c.sql(") v", c.s.engine.Dialect().Join, "record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
+	c.sql(" ORDER BY v.seq DESC")
+	return r.scan(c, 0)
+}
+
+// seenHistory is history for a caller from whom some of it is hidden. Nothing is counted but what is on the page; where more than
+// MaxOpened versions would have to be looked at for one page, the page ends early.
+func (r *searching) seenHistory(h HistoryQuery, count int) (*HistoryPage, error) {
+	scope, err := r.historyScope(h)
+	if err != nil {
+		return nil, err
+	}
+	if h.ID != "" {
+		if err := r.mustSeeScope(scope, h.Type); err != nil {
+			return nil, err
+		}
+	}
+	page := &HistoryPage{Total: -1}
+	size := 0
+	for below, looked := before(h), 0; ; {
+		hits, err := r.historyHits(scope, h, below, openedBatch)
+		if err != nil {
+			return nil, err
+		}
+		cut := r.cut
+		for i := range hits {
+			v := &hits[i].sealed
+			if looked++; len(page.Versions) == count || looked > MaxOpened || size > MaxPageOpened {
+				page.Next = strconv.FormatInt(below, 10)
+				return page, nil
+			}
+			if ok, err := r.seesVersion(v); err != nil {
+				return nil, err
+			} else if ok {
+				opened, err := r.s.open(r.ctx, r.q, r.tenant, v)
+				if err != nil && !fault.Is(err, fault.Gone) {
+					return nil, err
+				}
+				if err == nil {
+					page.Versions = append(page.Versions, opened)
+					size += len(opened.body)
+				}
+			}
+			below = v.seq
+		}
+		if len(hits) < openedBatch && !cut {
+			if h.Cursor == "" {
+				page.Total = len(page.Versions)
+			}
+			return page, nil
+		}
+	}
+}
+
+// mustSeeScope is NotFound where the caller is not shown the record, as where there is none.
+func (r *searching) mustSeeScope(scope historyScope, typ string) error {
+	v, err := r.s.current(r.ctx, r.q, r.tenant, scope.typ, scope.num)
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		ok, err := r.sees(v)
+		if err != nil || ok {
+			return err
+		}
+	}
+	return notFound(typ)
 }
 
 // historyScope is whose versions are asked for.

@@ -87,7 +87,11 @@ func (in *including) keys(inc search.Include, from []*Version) ([]recordKey, err
 // forward returns what a document points to.
 func (in *including) forward(inc search.Include, d *search.Doc) ([]recordKey, error) {
 	var keys []recordKey
+	hidden := in.maskedOf(d.Type)
 	for _, ref := range d.Values.Ref {
+		if len(hidden) > 0 && maskedElement(atomPaths()[ref.Atom], hidden) != "" {
+			continue
+		}
 		if inc.Target != "" && ref.Type != inc.Target || !named(inc, ref.Atom, ref.Type) {
 			continue
 		}
@@ -115,6 +119,9 @@ func named(inc search.Include, atom uint32, target string) bool {
 
 // reverse returns what points to the versions.
 func (in *including) reverse(inc search.Include, from []*Version) ([]recordKey, error) {
+	if hidden, err := in.hiddenReverse(inc); hidden || err != nil {
+		return nil, err
+	}
 	var targets []int64
 	for _, v := range from {
 		if inc.Target == "" || inc.Target == v.Type {
@@ -134,6 +141,9 @@ func (in *including) reverse(inc search.Include, from []*Version) ([]recordKey, 
 		c.atomList(inc.Atoms)
 		c.sql(")")
 	}
+	if err := in.onlySeen(c, inc.Source); err != nil {
+		return nil, err
+	}
 	c.sql(" ORDER BY t.num LIMIT ").b.Arg(maxReferrers + 1)
 	var keys []recordKey
 	rows := 0
@@ -152,6 +162,77 @@ func (in *including) reverse(inc search.Include, from []*Version) ([]recordKey, 
 	return keys, err
 }
 
+// hiddenReverse reports whether nothing that a _revinclude brings may be shown. Of a caller from whom some is hidden it must name the type that
+// points here: the bound on what is looked at would tell of the others.
+func (in *including) hiddenReverse(inc search.Include) (bool, error) {
+	if in.free {
+		return false, nil
+	}
+	if inc.Source == "*" {
+		if !in.restrictedAny() {
+			return false, nil
+		}
+		return false, fault.New(fault.Forbidden, "_revinclude must name a type here")
+	}
+	if in.trusting == 0 && in.caller.Extent(in.action, inc.Source).IsNone() {
+		return true, nil
+	}
+	for _, a := range inc.Atoms {
+		if maskedElement(a.Path, in.maskedOf(inc.Source)) != "" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// onlySeen narrows a statement over rows t to records of the type that the caller is shown.
+func (in *including) onlySeen(c *compiler, typ string) error {
+	if typ == "*" || !in.restricted(typ) {
+		return nil
+	}
+	guards, err := in.guards(typ)
+	if err != nil {
+		return err
+	}
+	for _, g := range guards {
+		if in.opening(g) != "" {
+			continue // what is left over is taken out of what was found
+		}
+		w, err := in.widen(g, typeNum(typ), true)
+		if err != nil {
+			return err
+		}
+		c.sql(" AND ")
+		if err := c.cond(w, typeNum(typ), "t.num"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seenKeys leaves out what the caller is not shown.
+func (in *including) seenKeys(keys []recordKey) ([]recordKey, error) {
+	if in.free || len(keys) == 0 {
+		return keys, nil
+	}
+	byType := map[int][]int64{}
+	for _, k := range keys {
+		byType[k.typ] = append(byType[k.typ], k.num)
+	}
+	seen := map[int]map[int64]bool{}
+	for typ, nums := range byType {
+		name := typeName(typ)
+		if !in.restricted(name) {
+			continue
+		}
+		var err error
+		if seen[typ], err = in.searching.seen(name, nums); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(keys, func(k recordKey) bool { s, limited := seen[k.typ]; return limited && !s[k.num] }), nil
+}
+
 // take reads the records that are not on the page yet, adds them, and returns them.
 func (in *including) take(keys []recordKey) ([]*Version, error) {
 	var fresh []recordKey
@@ -160,6 +241,10 @@ func (in *including) take(keys []recordKey) ([]*Version, error) {
 			in.seen[k] = true
 			fresh = append(fresh, k)
 		}
+	}
+	fresh, err := in.seenKeys(fresh)
+	if err != nil {
+		return nil, err
 	}
 	if in.rest -= len(fresh); in.rest < 0 {
 		return nil, tooManyIncluded()

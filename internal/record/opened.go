@@ -99,7 +99,7 @@ func (r *searching) satisfying(plan *searchPlan, v *sealedVersion) (*search.Doc,
 			continue
 		}
 		for _, p := range t.opened {
-			ok, err := search.Match(p, doc, lookup{r})
+			ok, err := r.satisfies(p, doc)
 			if err != nil || !ok {
 				return nil, err
 			}
@@ -128,8 +128,20 @@ func (s *Store) docOf(v *Version) (*search.Doc, error) {
 	return &search.Doc{Resource: res, Type: v.Type, ID: v.ID, Updated: v.Updated, Values: search.Extract(res, s.base)}, nil
 }
 
-// lookup gives search.Match the documents at the other end of a chain.
-type lookup struct{ r *searching }
+// satisfies asks a condition of an opened document.
+func (r *searching) satisfies(p search.Pred, doc *search.Doc) (bool, error) {
+	if t, ok := p.(trusted); ok {
+		return search.Match(t.Pred, doc, lookup{r, true})
+	}
+	return search.Match(p, doc, lookup{r, false})
+}
+
+// lookup gives search.Match the documents at the other end of a chain: those that the caller is shown, or for a condition of the
+// decision on access all.
+type lookup struct {
+	r   *searching
+	all bool
+}
 
 // Doc implements search.Lookup.
 func (l lookup) Doc(typ, id string) (*search.Doc, error) {
@@ -142,6 +154,11 @@ func (l lookup) Doc(typ, id string) (*search.Doc, error) {
 	if err != nil || v == nil || v.deleted() {
 		return nil, err
 	}
+	if !l.all {
+		if ok, err := l.r.sees(v); err != nil || !ok {
+			return nil, err
+		}
+	}
 	return l.r.doc(v)
 }
 
@@ -150,6 +167,9 @@ func (l lookup) Referrers(typ string, atoms []search.AtomRef, targetType, target
 	r := l.r
 	p := search.InCompartment{Atoms: atoms, Type: targetType, ID: targetID}
 	hits, err := r.numberedHits(&searchPlan{types: []typePlan{{num: typeNum(typ), name: typ, pred: p}}}, nil, MaxOpened+1)
+	if err == nil && !l.all {
+		hits, err = r.seenHits(typ, hits)
+	}
 	if err == nil && (len(hits) > MaxOpened || r.cut) {
 		err = tooCostly("a chain backwards from " + targetType)
 	}
@@ -167,6 +187,21 @@ func (l lookup) Referrers(typ string, atoms []search.AtomRef, targetType, target
 		}
 	}
 	return out, nil
+}
+
+// seenHits leaves out what the caller is not shown.
+func (r *searching) seenHits(typ string, hits []hit) ([]hit, error) {
+	if len(hits) == 0 || !r.restricted(typ) {
+		return hits, nil
+	}
+	nums := make([]int64, len(hits))
+	for i := range hits {
+		nums[i] = hits[i].sealed.num
+	}
+	cut := r.cut
+	seen, err := r.seen(typ, nums)
+	r.cut = cut
+	return slices.DeleteFunc(hits, func(h hit) bool { return !seen[h.sealed.num] }), err
 }
 
 // keysOf returns the sort keys of an opened record.

@@ -34,6 +34,8 @@ type plan struct {
 	opened  map[int64]*seal.Key // of newKeys
 	erasing map[int64]*seal.Key // keys that only this plan may still use
 	undo    []func()            // gives the changes back as the caller made them
+
+	consented bool // it writes rules of consent
 }
 
 // item is what one resource undergoes. A change makes one item; a conditional delete makes as many as it finds.
@@ -116,6 +118,11 @@ func (p *plan) run(ctx context.Context) error {
 			return entry(it.change, err)
 		}
 	}
+	for _, it := range p.items {
+		if err := p.permit(ctx, it); err != nil {
+			return entry(it.change, err)
+		}
+	}
 	return nil
 }
 
@@ -139,6 +146,9 @@ func (p *plan) identify(ctx context.Context, i int) error {
 	c := &p.changes[i]
 	t, err := resourceType(c.Type)
 	if err != nil {
+		return err
+	}
+	if err := p.mayAtAll(c); err != nil {
 		return err
 	}
 	it := &item{change: i, op: c.Op, typ: t}
@@ -169,6 +179,14 @@ func (p *plan) identifyByID(ctx context.Context, it *item, c *Change, id string)
 		if err := p.load(ctx, it); err != nil {
 			return err
 		}
+	}
+	if hidden, err := p.hidden(ctx, it); err != nil {
+		return err
+	} else if hidden {
+		if c.Op != Delete {
+			return notFound(c.Type)
+		}
+		it.old, it.num, it.fid, it.named = nil, 0, "", false
 	}
 	if it.old == nil {
 		if c.Op == Delete {
@@ -353,7 +371,7 @@ func (p *plan) deleteMatches(ctx context.Context, it *item, c *Change, nums []in
 
 // matching runs a change's condition and remembers it, so that it is looked at again when nobody else can change its answer.
 func (p *plan) matching(ctx context.Context, it *item, c *Change, limit int) ([]int64, error) {
-	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, c.Match, limit)
+	nums, err := p.s.matchingNums(ctx, p.q, p.caller, c.Match, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -513,7 +531,7 @@ func (p *plan) linkCondition(ctx context.Context, m *fhir.Node) error {
 // resolve returns the one resource that a conditional reference means, once the changes of the set are made: R4 resolves such references
 // last (http.html#trules). What the plan sees of others decides: nobody can tell whether they came or went before or after this.
 func (p *plan) resolve(ctx context.Context, t *def.Type, q *search.Query, params string) (string, error) {
-	nums, err := p.s.matchingNums(ctx, p.q, p.caller.Tenant, q, 2+len(p.items))
+	nums, err := p.s.matchingNums(ctx, p.q, p.caller, q, 2+len(p.items))
 	if err != nil {
 		return "", err
 	}

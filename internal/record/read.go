@@ -53,7 +53,7 @@ func (v *sealedVersion) stored(codec *pack.Codec, key *seal.Key, tenant int32) (
 func (s *Store) open(ctx context.Context, q sqldb.Querier, tenant int32, v *sealedVersion) (*Version, error) {
 	out := &Version{
 		Num: v.num, Seq: v.seq, Type: def.ByNum(v.typ).Name, ID: fhirID(v.num, v.fid), VID: v.vid,
-		Updated: ident.Time(v.seq), Deleted: v.deleted(), Op: Op(v.op),
+		Updated: ident.Time(v.seq), Deleted: v.deleted(), Op: Op(v.op), patient: max(v.keynum, 0),
 	}
 	if out.Deleted {
 		return out, nil
@@ -99,28 +99,59 @@ func notFound(typ string) error {
 
 // Read returns the current version. NotFound where there never was one, Gone after a delete.
 func (s *Store) Read(ctx context.Context, typ, id string) (*Version, error) {
-	v, err := s.Current(ctx, typ, id)
+	caller := access.From(ctx)
+	v, err := s.read(ctx, &caller, typ, id)
+	s.noteRead(&caller, "read", typ, v, err)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (s *Store) read(ctx context.Context, caller *access.Caller, typ, id string) (*Version, error) {
+	v, err := s.currentFor(ctx, caller, typ, id)
 	if err == nil && v.Deleted {
-		return nil, fault.New(fault.Gone, "this %s was deleted", typ)
+		return v, fault.New(fault.Gone, "this %s was deleted", typ)
 	}
 	return v, err
 }
 
 // Current is Read that returns the tombstone of a deleted resource.
 func (s *Store) Current(ctx context.Context, typ, id string) (*Version, error) {
-	tenant := access.From(ctx).Tenant
+	caller := access.From(ctx)
+	return s.currentFor(ctx, &caller, typ, id)
+}
+
+// currentFor is Current for the caller. What the caller may not see is not found, as what never was.
+func (s *Store) currentFor(ctx context.Context, caller *access.Caller, typ, id string) (*Version, error) {
+	tenant := caller.Tenant
 	t, err := resourceType(typ)
 	if err != nil {
 		return nil, err
 	}
+	r, err := s.reading(ctx, caller, typ)
+	if err != nil {
+		return nil, err
+	}
+	within := s.engine.Read
+	if r.restricted(typ) {
+		within = s.engine.View
+	}
 	var v *sealedVersion
-	err = s.engine.Read(ctx, tenant, func(q sqldb.Querier) error {
+	err = within(ctx, tenant, func(q sqldb.Querier) error {
 		num, known, err := s.numOf(ctx, q, true, tenant, t.Num, id)
 		if err != nil || !known {
 			return err
 		}
-		v, err = s.current(ctx, q, tenant, t.Num, num)
-		return err
+		if v, err = s.current(ctx, q, tenant, t.Num, num); err != nil || v == nil {
+			return err
+		}
+		r.q = q
+		if ok, err := r.sees(v); err != nil || !ok {
+			v = nil
+			return err
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -128,7 +159,24 @@ func (s *Store) Current(ctx context.Context, typ, id string) (*Version, error) {
 	if v == nil || fhirID(v.num, v.fid) != id {
 		return nil, notFound(typ)
 	}
-	return s.open(ctx, nil, tenant, v)
+	out, err := s.open(ctx, nil, tenant, v)
+	if err == nil {
+		err = mask(caller, out)
+	}
+	return out, err
+}
+
+// reading returns what decides which records of the type the caller may read. Forbidden where none may be.
+func (s *Store) reading(ctx context.Context, caller *access.Caller, typ string) (*searching, error) {
+	r, err := s.searching(ctx, nil, *caller)
+	if err != nil {
+		return nil, err
+	}
+	r.action = access.Read
+	if typ != "" && !r.free && caller.Extent(access.Read, typ).IsNone() {
+		return nil, forbidden(access.Read, typ)
+	}
+	return r, nil
 }
 
 const selectVersion = "SELECT " + versionColumns + " FROM record r JOIN version v ON v.num = r.num AND v.type = r.type" +
@@ -136,8 +184,22 @@ const selectVersion = "SELECT " + versionColumns + " FROM record r JOIN version 
 
 // ReadVersion returns the version with that versionId. A tombstone is Gone.
 func (s *Store) ReadVersion(ctx context.Context, typ, id string, vid int64) (*Version, error) {
-	tenant := access.From(ctx).Tenant
+	caller := access.From(ctx)
+	v, err := s.readVersion(ctx, &caller, typ, id, vid)
+	s.noteRead(&caller, "vread", typ, v, err)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (s *Store) readVersion(ctx context.Context, caller *access.Caller, typ, id string, vid int64) (*Version, error) {
+	tenant := caller.Tenant
 	t, err := resourceType(typ)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.reading(ctx, caller, typ)
 	if err != nil {
 		return nil, err
 	}
@@ -152,10 +214,15 @@ func (s *Store) ReadVersion(ctx context.Context, typ, id string, vid int64) (*Ve
 		for _, where := range []string{"v.seq = r.num", "v.seq <> v.num"} {
 			err = sqldb.Each(ctx, q, func(rows sqldb.Rows) error { found = true; return scanVersion(rows, &v) }, selectVersion+where, tenant, t.Num, num, vid)
 			if err != nil || found {
-				return err
+				break
 			}
 		}
-		return nil
+		if err != nil || !found {
+			return err
+		}
+		r.q = q
+		found, err = r.seesVersion(&v)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -166,7 +233,26 @@ func (s *Store) ReadVersion(ctx context.Context, typ, id string, vid int64) (*Ve
 	if v.deleted() {
 		return nil, fault.New(fault.Gone, "version %d is the deletion of this %s", vid, typ)
 	}
-	return s.open(ctx, nil, tenant, &v)
+	out, err := s.open(ctx, nil, tenant, &v)
+	if err == nil {
+		err = mask(caller, out)
+	}
+	return out, err
+}
+
+const selectBefore = "SELECT " + versionColumns + " FROM record r JOIN version v ON v.num = r.num AND v.type = r.type" +
+	" WHERE r.tenant = $1 AND r.type = $2 AND r.num = $3 AND v.tenant = $1 AND v.vid < $4 AND v.op <> 3 AND "
+
+// versionBefore returns the newest version with a body below v; nil where there is none.
+func (s *Store) versionBefore(ctx context.Context, q sqldb.Querier, tenant int32, v *sealedVersion) (*sealedVersion, error) {
+	var out *sealedVersion
+	for _, where := range []string{"v.seq <> v.num ORDER BY v.vid DESC LIMIT 1", "v.seq = r.num"} {
+		err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error { out = &sealedVersion{}; return scanVersion(rows, out) }, selectBefore+where, tenant, v.typ, v.num, v.vid)
+		if err != nil || out != nil {
+			return out, err
+		}
+	}
+	return nil, nil
 }
 
 var zeroTime time.Time

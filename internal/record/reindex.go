@@ -13,8 +13,8 @@ import (
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
-// indexFormat changes when the rows that a value makes change: of folding, of blind forms, of dates.
-const indexFormat = 1
+// indexFormat changes when the rows that a value makes change: of folding, of blind forms, of dates, of consent.
+const indexFormat = 2
 
 // indexDigest says by which rules the index rows of this program are made.
 var indexDigest = sync.OnceValue(func() string {
@@ -73,7 +73,7 @@ func (s *Store) Reindex(ctx context.Context, progress func(int)) error {
 		return err
 	}
 	clearing := &Job{Solo: true, Run: func(ctx context.Context, tx Tx) (*Rows, error) {
-		for _, table := range []string{"idx_text", "idx_ref", "idx_date", "idx_num"} {
+		for _, table := range []string{"idx_text", "idx_ref", "idx_date", "idx_num", "consent_rule"} {
 			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE tenant = $1", tenant); err != nil {
 				return nil, err
 			}
@@ -84,6 +84,7 @@ func (s *Store) Reindex(ctx context.Context, progress func(int)) error {
 		return err
 	}
 	done := 0
+	var consents []*Version
 	rows := &Rows{Tenant: tenant}
 	flush := func() error {
 		job := &Job{Solo: true, Run: func(context.Context, Tx) (*Rows, error) { return rows, nil }}
@@ -97,6 +98,9 @@ func (s *Store) Reindex(ctx context.Context, progress func(int)) error {
 		if err != nil {
 			return err
 		}
+		if v.Type == "Consent" {
+			consents = append(consents, v)
+		}
 		index, err := s.indexAgain(ctx, tenant, keys, doc, v.Num)
 		if err != nil {
 			return err
@@ -109,6 +113,11 @@ func (s *Store) Reindex(ctx context.Context, progress func(int)) error {
 	})
 	if err == nil {
 		err = flush()
+	}
+	for _, v := range consents {
+		if err == nil {
+			err = s.consentAgain(ctx, v)
+		}
 	}
 	if err != nil {
 		return err

@@ -32,11 +32,17 @@ type searching struct {
 	tenant int32
 	keys   *tenantKeys
 	cut    bool // the last scan stopped before the end of what was asked for
+
+	caller   access.Caller
+	action   access.Action // what the caller must be allowed to see what is found
+	free     bool          // the program itself asks: nothing is hidden
+	trusting int           // above 0: a condition of the decision on access is being prepared
 }
 
-func (s *Store) searching(ctx context.Context, q sqldb.Querier, tenant int32) (*searching, error) {
-	keys, err := s.forTenant(ctx, tenant)
-	return &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}, err
+// searching returns what the caller's searches need. Where q is not known yet it is set later.
+func (s *Store) searching(ctx context.Context, q sqldb.Querier, caller access.Caller) (*searching, error) {
+	keys, err := s.forTenant(ctx, caller.Tenant)
+	return &searching{s: s, ctx: ctx, q: q, tenant: caller.Tenant, keys: keys, caller: caller, action: access.Search, free: caller.Internal()}, err
 }
 
 func (r *searching) compiler() *compiler {
@@ -46,19 +52,34 @@ func (r *searching) compiler() *compiler {
 // Search returns one page of what the query finds. Pages are kept together by a cursor that names the last match, so that a
 // resource is neither skipped nor repeated while others write.
 func (s *Store) Search(ctx context.Context, query *search.Query) (*Page, error) {
-	tenant := access.From(ctx).Tenant
-	keys, err := s.forTenant(ctx, tenant)
+	caller := access.From(ctx)
+	page, err := s.search(ctx, &caller, query)
+	if err == nil {
+		err = maskAll(&caller, page)
+	}
+	s.noteSearch(&caller, query, page, err)
 	if err != nil {
 		return nil, err
 	}
+	return page, nil
+}
+
+func (s *Store) search(ctx context.Context, caller *access.Caller, query *search.Query) (*Page, error) {
+	r, err := s.searching(ctx, nil, *caller)
+	if err != nil {
+		return nil, err
+	}
+	if query.Type != "" && !r.free && caller.Extent(access.Search, query.Type).IsNone() {
+		return nil, forbidden(access.Search, query.Type)
+	}
 	// A search of one statement needs no transaction to see one state, and is spared its beginning and end.
 	within := s.engine.View
-	if r := (&searching{s: s, keys: keys}); r.oneStatement(query) {
+	if r.oneStatement(query) {
 		within = s.engine.Read
 	}
 	var page *Page
-	err = within(ctx, tenant, func(q sqldb.Querier) (err error) {
-		r := &searching{s: s, ctx: ctx, q: q, tenant: tenant, keys: keys}
+	err = within(ctx, caller.Tenant, func(q sqldb.Querier) (err error) {
+		r.q = q
 		page, err = r.page(query)
 		return err
 	})
@@ -72,7 +93,7 @@ func (r *searching) oneStatement(query *search.Query) bool {
 		return false
 	}
 	for _, t := range query.ByType {
-		if !plain(t.Pred) || r.opening(t.Pred) != "" {
+		if !plain(t.Pred) || r.opening(t.Pred) != "" || r.restricted(t.Type) {
 			return false
 		}
 	}
@@ -198,6 +219,9 @@ func (r *searching) prepare(query *search.Query) (*searchPlan, error) {
 	}
 	for _, k := range query.Sort {
 		for _, a := range k.Atoms {
+			if e := maskedElement(a.Path, r.maskedOf(a.Type)); e != "" {
+				return nil, fault.New(fault.Forbidden, "%s.%s is hidden from you, and cannot be sorted by", a.Type, e)
+			}
 			if a.Blind {
 				p.blind, p.opened, p.opaque = true, true, "_sort by "+k.Param
 			}
@@ -215,8 +239,18 @@ func (r *searching) prepare(query *search.Query) (*searchPlan, error) {
 
 func (r *searching) prepareType(t search.TypedPred, p *searchPlan) (typePlan, error) {
 	tp := typePlan{num: typeNum(t.Type), name: t.Type}
+	parts := conjuncts(t.Pred)
+	for _, c := range parts {
+		if err := r.unmasked(t.Type, c); err != nil {
+			return tp, err
+		}
+	}
+	guards, err := r.guards(t.Type)
+	if err != nil {
+		return tp, err
+	}
 	var and search.And
-	for _, c := range conjuncts(t.Pred) {
+	for _, c := range append(parts, guards...) {
 		if name := r.opening(c); name != "" {
 			tp.opened = append(tp.opened, c)
 			p.opened, p.opaque = true, name
@@ -225,7 +259,7 @@ func (r *searching) prepareType(t search.TypedPred, p *searchPlan) (typePlan, er
 		if err != nil {
 			return tp, err
 		}
-		and = append(and, w)
+		and = append(and, conjuncts(w)...)
 	}
 	tp.pred = and
 	if leaves(and) > maxParts {
@@ -242,6 +276,8 @@ func (r *searching) opening(p search.Pred) string {
 	case search.Or:
 		return r.openingAny(p)
 	case search.Not:
+		return r.opening(p.Pred)
+	case trusted:
 		return r.opening(p.Pred)
 	case search.Chain:
 		return r.opening(p.Pred)
@@ -284,6 +320,10 @@ func (r *searching) widen(p search.Pred, typ int, more bool) (search.Pred, error
 	case search.Not:
 		inner, err := r.widen(p.Pred, typ, !more)
 		return search.Not{Pred: inner}, err
+	case trusted:
+		var inner search.Pred
+		err := r.trust(func() (err error) { inner, err = r.widen(p.Pred, typ, more); return err })
+		return inner, err
 	case search.Chain:
 		var err error
 		p.Pred, err = r.inner(p.Type, p.Pred)
@@ -323,22 +363,33 @@ func (r *searching) widenAll(ps []search.Pred, typ int, more bool) ([]search.Pre
 
 // inner prepares the predicate at the end of a chain: where it has to be asked of opened records, these are found now.
 func (r *searching) inner(typ string, p search.Pred) (search.Pred, error) {
-	if r.opening(p) == "" {
-		return r.widen(p, typeNum(typ), true)
+	if err := r.unmasked(typ, p); err != nil {
+		return nil, err
+	}
+	guards, err := r.guards(typ)
+	if err != nil {
+		return nil, err
+	}
+	guarded := p
+	if len(guards) > 0 {
+		guarded = append(search.And{p}, guards...)
+	}
+	if r.opening(guarded) == "" {
+		return r.widen(guarded, typeNum(typ), true)
 	}
 	nums, err := r.matching(&search.Query{Type: typ, ByType: []search.TypedPred{{Type: typ, Pred: p}}}, MaxOpened+1)
 	if err != nil {
 		return nil, err
 	}
 	if len(nums) > MaxOpened {
-		return nil, tooCostly(r.opening(p))
+		return nil, tooCostly(r.opening(guarded))
 	}
 	return numSet{nums: nums}, nil
 }
 
-// matchingNums returns the numbers of up to limit records that the query finds, in order.
-func (s *Store) matchingNums(ctx context.Context, q sqldb.Querier, tenant int32, query *search.Query, limit int) ([]int64, error) {
-	r, err := s.searching(ctx, q, tenant)
+// matchingNums returns the numbers of up to limit records that the query finds for the caller, in order.
+func (s *Store) matchingNums(ctx context.Context, q sqldb.Querier, caller access.Caller, query *search.Query, limit int) ([]int64, error) {
+	r, err := s.searching(ctx, q, caller)
 	if err != nil {
 		return nil, err
 	}

@@ -27,16 +27,17 @@ type Options struct {
 
 // Store is the record. It is safe for concurrent use.
 type Store struct {
-	engine  Engine
-	clock   clock.Clock
-	base    string
-	rules   map[string]Rule
-	numbers *ident.Source
-	codec   *pack.Codec
-	keys    keyring
-	aliases aliasCache
-	sink    audit.Sink
-	tables  []Table // of modules
+	engine   Engine
+	clock    clock.Clock
+	base     string
+	rules    map[string]Rule
+	numbers  *ident.Source
+	codec    *pack.Codec
+	keys     keyring
+	aliases  aliasCache
+	sink     audit.Sink
+	consents consentTenants
+	tables   []Table // of modules
 }
 
 // New returns a store on an open engine, which it owns from then on.

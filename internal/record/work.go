@@ -53,11 +53,14 @@ func (p *plan) work(ctx context.Context, it *item) error {
 func (p *plan) content(it *item, c *Change) error {
 	it.res = c.Resource
 	if c.Op == Patch {
-		patched, err := c.Apply(it.old.res.Clone())
+		patched, err := c.Apply(p.shown(it.old.res))
 		if err != nil {
 			return err
 		}
 		it.res = patched
+	}
+	if it.old != nil {
+		p.unshown(it.res, it.old.res)
 	}
 	if it.res == nil || it.res.Type() != it.typ.Name {
 		return fault.New(fault.Invalid, "the resource is no %s", it.typ.Name).WithCode("structure")
@@ -255,6 +258,9 @@ func (p *plan) confirm(ctx context.Context, tx Tx) error {
 			return err
 		}
 	}
+	if err := p.writeConsents(ctx, tx); err != nil {
+		return err
+	}
 	return p.askRules(ctx, tx)
 }
 
@@ -289,7 +295,7 @@ func (p *plan) confirmCondition(ctx context.Context, tx Tx, c condition) error {
 	if err := tx.Lock(ctx, lockKey(p.caller.Tenant, c)); err != nil {
 		return err
 	}
-	nums, err := p.s.matchingNums(ctx, tx, p.caller.Tenant, c.query, c.limit)
+	nums, err := p.s.matchingNums(ctx, tx, p.caller, c.query, c.limit)
 	if err != nil {
 		return err
 	}
@@ -370,7 +376,7 @@ func (p *plan) solo() bool {
 		return true
 	}
 	for _, it := range p.items {
-		if p.s.rules[it.typ.Name] != nil {
+		if p.s.rules[it.typ.Name] != nil || it.typ.Name == "Consent" {
 			return true
 		}
 	}
@@ -422,6 +428,9 @@ func (p *plan) action() string {
 
 // committed makes what is durable now known to the caches.
 func (p *plan) committed() {
+	if p.consented {
+		p.s.consents.set(p.caller.Tenant, true)
+	}
 	for num, key := range p.opened {
 		p.keys.keep(num, key)
 	}

@@ -25,7 +25,18 @@ import (
 // All this is prepared on a snapshot, outside of the transaction; inside, what it rested on is looked at again, and where another
 // writer was faster the work is done anew in the transaction, where nobody can be.
 func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) {
-	return s.write(ctx, changes, nil)
+	caller := access.From(ctx)
+	out, err := s.write(ctx, changes, nil)
+	if err != nil {
+		s.noteRefused(&caller, changes, err)
+		return nil, err
+	}
+	for i := range out {
+		if err := mask(&caller, out[i].Version); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // write is Write that has keys which are out of use already: those of patients who are being erased.

@@ -61,6 +61,9 @@ const (
 	day         = 24 * 60 * minute
 )
 
+// DateSpan returns the span that a date or dateTime of FHIR names, both ends included, in microseconds since 1970; false where it is none.
+func DateSpan(s string) (lo, hi int64, ok bool) { return parseDate(s) }
+
 // parseDate reads a FHIR date, dateTime or instant, and what a search may also say (minutes without seconds), as the span
 // of time that it names: microseconds since 1970 UTC, both ends included. A time without zone is UTC.
 func parseDate(s string) (lo, hi int64, ok bool) {

@@ -134,6 +134,7 @@ func (e *Engine) Dialect() record.Dialect {
 		Contains:     func(haystack, needle string) string { return "position(" + needle + " IN " + haystack + ") > 0" },
 		Ordered:      func(bytes string) string { return "encode(" + bytes + ", 'hex') COLLATE \"C\"" },
 		Join:         " JOIN ",
+		Bytes:        func(text string) string { return "convert_to(" + text + ", 'UTF8')" },
 		Probe:        " OFFSET 0",
 		ForUpdate:    " FOR UPDATE",
 		AfterRestore: []string{"SELECT setval(pg_get_serial_sequence('event', 'id'), coalesce((SELECT max(id) FROM event), 0) + 1, false)", audit.AfterRestorePostgres},

@@ -11,7 +11,7 @@ import (
 // as is b for a caller of another tenant.
 func (b *bench) as(tenant int32) *bench {
 	c := *b
-	c.ctx = access.With(b.ctx, access.Caller{Tenant: tenant, Who: "somebody"})
+	c.ctx = access.With(b.ctx, access.Caller{Tenant: tenant, Who: "somebody", Grant: access.Everything()})
 	return &c
 }
 

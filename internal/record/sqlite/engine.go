@@ -91,6 +91,7 @@ func (e *Engine) Dialect() record.Dialect {
 	return record.Dialect{
 		Contains: func(haystack, needle string) string { return "instr(" + haystack + ", " + needle + ") > 0" },
 		Join:     " CROSS JOIN ",
+		Bytes:    func(text string) string { return "cast(" + text + " AS blob)" },
 		Ordered:  func(bytes string) string { return bytes },
 	}
 }
