@@ -288,8 +288,8 @@ func (s *Server) Grants(ctx context.Context, tenant int32, user int64) ([]Grant,
 
 func (s *Server) listGrants(w http.ResponseWriter, r *http.Request) error {
 	c := access.From(r.Context())
-	if c.User == 0 {
-		return fault.New(fault.Forbidden, "only a user has granted something")
+	if c.User == 0 || c.Client != "" { // an app must not know of the others
+		return fault.New(fault.Forbidden, "only a user, at the product itself, sees and withdraws what they granted")
 	}
 	list, err := s.Grants(r.Context(), c.Tenant, c.User)
 	if err != nil {
@@ -325,8 +325,8 @@ func (s *Server) Withdraw(ctx context.Context, tenant int32, user int64, client,
 
 func (s *Server) dropGrant(w http.ResponseWriter, r *http.Request) error {
 	c := access.From(r.Context())
-	if c.User == 0 {
-		return fault.New(fault.Forbidden, "only a user has granted something")
+	if c.User == 0 || c.Client != "" { // an app must not know of the others
+		return fault.New(fault.Forbidden, "only a user, at the product itself, sees and withdraws what they granted")
 	}
 	if err := s.Withdraw(r.Context(), c.Tenant, c.User, r.PathValue("client"), c.Who); err != nil {
 		return err

@@ -367,10 +367,12 @@ func endRequest(ctx context.Context, tx sqldb.Tx, tenant int32, req *request, no
 	return err
 }
 
-// tooOld reports a login that is older than the request permits (OpenID Connect Core section 3.1.2.1, prompt and max_age).
+// tooOld reports a login that is older than the request permits (OpenID Connect Core section 3.1.2.1, prompt and max_age). One that came
+// after the request is never too old.
 func (req *request) tooOld(l *login, now time.Time) bool {
-	if (req.asks("login") || req.asks("select_account")) && (!req.Entered || l.authAt < req.CreatedAt) {
-		return true
+	if l.authAt > req.CreatedAt || l.authAt == req.CreatedAt && req.Entered {
+		return false
 	}
-	return req.MaxAge != nil && l.authAt < now.Add(-time.Duration(*req.MaxAge)*time.Second).UnixMicro() && (!req.Entered || l.authAt < req.CreatedAt)
+	return req.asks("login") || req.asks("select_account") ||
+		req.MaxAge != nil && l.authAt < now.Add(-time.Duration(*req.MaxAge)*time.Second).UnixMicro()
 }

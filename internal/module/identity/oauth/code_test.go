@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -281,11 +282,39 @@ func TestGrantsAreWithdrawn(t *testing.T) {
 		}
 		w.send("DELETE", "/api/v1/oauth/grants/growth", "", "Authorization", "Bearer user:11").want(t, 404, "")
 		w.send("GET", "/api/v1/oauth/grants", "").want(t, 401, "")
+		w.send("GET", "/api/v1/oauth/grants", "", "Authorization", "Bearer user:12", "X-Test-Client", "other").want(t, 403, "")
+		w.send("DELETE", "/api/v1/oauth/grants/growth", "", "Authorization", "Bearer user:12", "X-Test-Client", "other").want(t, 403, "")
 		w.send("DELETE", "/api/v1/oauth/grants/growth", "", "Authorization", "Bearer user:12").want(t, 200, "")
 		if w.active(out.str("access_token")) {
 			t.Fatal("still active")
 		}
 		w.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {out.str("refresh_token")}, "client_id": {"growth"}}).want(t, 400, "invalid_grant")
 		b.get(w.asks("growth", "openid offline_access")).has("Allow this app?")
+	})
+}
+
+// TestFederation: who came by another provider goes on where they were, and nowhere else.
+func TestFederation(t *testing.T) {
+	each(t, func(o *oauth.Options) {
+		o.Providers = func(context.Context, int32) []oauth.Provider {
+			return []oauth.Provider{{Name: "<i>Ministry</i>", URL: "/federation?p=1"}}
+		}
+	}, func(t *testing.T, w *world) {
+		w.client("growth", nil)
+		b := w.browser()
+		b.get(w.asks("growth", "openid", "prompt", "login")).has("Sign in with", "&lt;i&gt;Ministry", `href="/federation?p=1&amp;return=`)
+		_, rest, _ := strings.Cut(b.body, `href="/federation`)
+		link, _, _ := strings.Cut(rest, `"`)
+		w.clock.add(time.Second)
+		b.get(w.base + "/federation" + strings.ReplaceAll(link, "&amp;", "&")).has("Amina Hassan")
+		out := w.post("/oauth2/token", redeem(b.allow().told().Get("code"), "growth")).want(t, 200, "")
+		if amr := fmt.Sprint(w.claims(out.str("id_token"), "JWT").Extra["amr"]); amr != "[fed]" {
+			t.Fatal(amr)
+		}
+		for _, to := range []string{"https://evil.example/oauth2/continue?", "//evil.example/oauth2/continue?x", "/oauth2/continue", "/oauth2/logout?", "/oauth2/continue?\\evil", ""} {
+			if s := status(t, w.base+"/federation?return="+url.QueryEscape(to)); s != 400 {
+				t.Errorf("%q: %d", to, s)
+			}
+		}
 	})
 }

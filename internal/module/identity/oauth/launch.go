@@ -12,6 +12,9 @@ import (
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
+// permissionLaunch lets a program that speaks for a user launch apps for them.
+const permissionLaunch = "launches:create"
+
 // LaunchOrder is a wish to open an app in the context of a patient (SMART App Launch 2.2, "EHR Launch").
 type LaunchOrder struct {
 	ClientID string `json:"client_id"`
@@ -29,8 +32,8 @@ type LaunchHandle struct {
 // NotFound where the caller may not read the patient or the encounter.
 func (s *Server) CreateLaunch(ctx context.Context, o LaunchOrder) (*LaunchHandle, error) {
 	caller := access.From(ctx)
-	if caller.User == 0 {
-		return nil, fault.New(fault.Forbidden, "only a signed-in user launches apps")
+	if caller.User == 0 || caller.Client != "" && !caller.Permits(permissionLaunch) {
+		return nil, fault.New(fault.Forbidden, "only a signed-in user launches apps, and no app another one")
 	}
 	c, err := s.findClient(ctx, caller.Tenant, o.ClientID)
 	if err != nil {

@@ -151,6 +151,7 @@ func TestLaunchFromEHR(t *testing.T) {
 		w.people.all[0].all = true // so that the encounter is seen
 		body := `{"client_id":"growth","patient":"amina","encounter":"e1","intent":"reconcile-medications","fhirContext":[{"reference":"ImagingStudy/i1"}]}`
 		w.send("POST", "/oauth2/launch", body).want(t, 401, "invalid_token")
+		w.send("POST", "/oauth2/launch", body, "Authorization", "Bearer user:11", "X-Test-Client", "other").want(t, 403, "access_denied")
 		launch(`{"client_id":"growth","patient":"bakri","encounter":"e1"}`, 11).want(t, 400, "invalid_request")
 		launch(`{"client_id":"growth","patient":"hidden"}`, 12).want(t, 403, "access_denied")
 		launch(`{"client_id":"growth","patient":"ghost"}`, 11).want(t, 403, "access_denied")
@@ -400,7 +401,11 @@ func TestSweep(t *testing.T) {
 // status is that of a plain GET, whatever its body.
 func status(t *testing.T, to string) int {
 	t.Helper()
-	resp, err := http.Get(to) //nolint:gosec,noctx // the test's own server
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, to, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

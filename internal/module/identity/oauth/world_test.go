@@ -194,6 +194,25 @@ func (w *world) edge(product http.Handler) http.Handler {
 			}
 		}
 		r = r.WithContext(ctx)
+		if app := r.Header.Get("X-Test-Client"); app != "" {
+			c := access.From(ctx)
+			c.Client = app
+			ctx = access.With(ctx, c)
+			r = r.WithContext(ctx)
+		}
+		if r.URL.Path == "/federation" { // a provider vouched for somebody
+			back := r.URL.Query().Get("return")
+			if !w.s.ReturnsHere(ctx, back) {
+				rw.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			if err := w.s.SignedIn(rw, r, 12, []string{"fed"}); err != nil {
+				rw.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			http.Redirect(rw, r, back, http.StatusSeeOther)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/api/v1/") {
 			product.ServeHTTP(rw, r)
 			return
@@ -304,7 +323,7 @@ func (b *browser) do(r *http.Request) *browser {
 			b.away = to
 			return b
 		}
-		r, _ = http.NewRequest(http.MethodGet, to.String(), http.NoBody)
+		r, _ = http.NewRequestWithContext(b.t.Context(), http.MethodGet, to.String(), http.NoBody)
 	}
 	b.t.Fatal("too many redirects")
 	return b
@@ -312,7 +331,7 @@ func (b *browser) do(r *http.Request) *browser {
 
 func (b *browser) get(to string) *browser {
 	b.t.Helper()
-	r, err := http.NewRequest(http.MethodGet, to, http.NoBody)
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, to, http.NoBody)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -341,7 +360,7 @@ func (b *browser) submit(n int, set map[string]string, drop ...string) *browser 
 
 func (b *browser) post(action string, fields url.Values) *browser {
 	b.t.Helper()
-	r, err := http.NewRequest(http.MethodPost, b.w.base+action, strings.NewReader(fields.Encode()))
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.w.base+action, strings.NewReader(fields.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -461,7 +480,7 @@ func (w *world) send(method, path, body string, header ...string) reply {
 	if !strings.HasPrefix(path, "http") {
 		path = w.base + path
 	}
-	r, err := http.NewRequest(method, path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(w.t.Context(), method, path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
