@@ -158,7 +158,7 @@ func (h *Handler) runEntry(d *done, spent *atomic.Int64) {
 		d.err = h.tooMuch()
 		return
 	}
-	d.err = at.serve(h, d.q, &d.a)
+	d.err = at.run(h, d.q, &d.a)
 	if n := int64(len(d.a.body)); spent.Add(n) > h.maxAnswer && read && d.err == nil {
 		// The lanes began before the sum was known. The answer is let go, and stays counted: what follows is refused unasked.
 		d.a.free()

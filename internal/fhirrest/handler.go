@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/web"
 )
@@ -36,7 +37,14 @@ type Config struct {
 	Count, MaxCount int
 	// DeleteAll lets a conditional delete remove every match, up to the store's bound; else more than one match is refused.
 	DeleteAll bool
+	// Audit answers for AuditEvent, which the program writes itself; nil: AuditEvents are records like others.
+	Audit Audit
+	// OAuth is what the CapabilityStatement says of signing in, for a base URL of this API; nil: nothing.
+	OAuth func(base string) OAuth
 }
+
+// OAuth is where apps get their tokens (SMART App Launch 2.2, "Conformance").
+type OAuth struct{ Authorize, Token, Register, Manage, Introspect, Revoke string }
 
 // Handler serves the FHIR R4 API. It is safe for concurrent use.
 type Handler struct {
@@ -90,6 +98,9 @@ func (h *Handler) handle(w http.ResponseWriter, r *http.Request, a *answer) erro
 		return err
 	}
 	web.SetRoute(w, h.patterns[to.place])
+	if err := admit(r, to); err != nil {
+		return err
+	}
 	if r.Method == http.MethodOptions {
 		w.Header()["Allow"] = []string{h.table.allowed(to.place)}
 		w.WriteHeader(http.StatusNoContent)
@@ -104,10 +115,21 @@ func (h *Handler) handle(w http.ResponseWriter, r *http.Request, a *answer) erro
 	if err := q.readHeaders(r); err != nil {
 		return err
 	}
-	if err := at.serve(h, &q, a); err != nil {
+	if err := at.run(h, &q, a); err != nil {
 		return err
 	}
 	a.send(w, &q)
+	return nil
+}
+
+// admit lets those in who are known; anybody may read what the server can do.
+func admit(r *http.Request, to route) error {
+	if to.place == atMetadata || r.Method == http.MethodOptions {
+		return nil
+	}
+	if c := access.From(r.Context()); !c.Known() {
+		return fault.New(fault.Unauthenticated, "sign in first: the request has no credentials")
+	}
 	return nil
 }
 

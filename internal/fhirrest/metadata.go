@@ -16,8 +16,8 @@ import (
 // capability is the CapabilityStatement, written once. What depends on the client's view of the server, its base URL,
 // stands between the two parts.
 type capability struct {
-	head, tail []byte
-	tag        string
+	head, before, tail []byte // before stands before what is said of signing in
+	tag                string
 }
 
 // metadata is GET /metadata (R4 http.html#capabilities).
@@ -47,6 +47,8 @@ func (h *Handler) metadata(q *request, a *answer) error {
 	a.status = http.StatusOK
 	b := append(a.build(), c.head...)
 	b = fhir.AppendQuoted(b, q.base)
+	b = append(b, c.before...)
+	b = h.appendSecurity(b, q.base)
 	b = append(b, c.tail...)
 	a.done(b)
 	if s.whole() {
@@ -58,6 +60,26 @@ func (h *Handler) metadata(q *request, a *answer) error {
 	}
 	a.done(cut)
 	return nil
+}
+
+// appendSecurity tells where tokens come from (SMART App Launch 2.2, "Declaring support for OAuth2 endpoints").
+func (h *Handler) appendSecurity(b []byte, base string) []byte {
+	if h.OAuth == nil {
+		return b
+	}
+	o := h.OAuth(base)
+	b = append(b, `,"security":{"cors":true,"service":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/restful-security-service","code":"SMART-on-FHIR"}],`+
+		`"text":"OAuth 2.1 with SMART App Launch 2.2"}],"extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":[`...)
+	sep := ""
+	for _, e := range [...]struct{ name, url string }{{"authorize", o.Authorize}, {"token", o.Token}, {"register", o.Register}, {"manage", o.Manage}, {"introspect", o.Introspect}, {"revoke", o.Revoke}} {
+		if e.url == "" {
+			continue
+		}
+		b = append(b, sep+`{"url":"`+e.name+`","valueUri":`...)
+		b = append(fhir.AppendQuoted(b, e.url), '}')
+		sep = ","
+	}
+	return append(b, `]}]}`...)
 }
 
 // buildCapability tells what the tables of this package, the definitions and the search grammar serve.
@@ -79,7 +101,8 @@ func (h *Handler) buildCapability() *capability {
 		`"patchFormat":["application/json-patch+json","application/fhir+json"],"rest":[{"mode":"server","documentation":`...)
 	b = fhir.AppendQuoted(b, fmt.Sprintf("A batch or transaction holds at most %d entries, a page at most %d resources. "+
 		"An unknown search parameter is refused, unless the client prefers handling=lenient.", h.MaxEntries, h.MaxCount))
-	b = append(b, `,"resource":[`...)
+	c.before = b
+	b = append([]byte(nil), `,"resource":[`...)
 	reverse := reverseIncludes()
 	for i, t := range def.ResourceTypes() {
 		if i > 0 {
@@ -102,6 +125,7 @@ func (h *Handler) buildCapability() *capability {
 	sum := fnv.New64a()
 	// A hash never fails to take bytes.
 	_, _ = sum.Write(c.head)
+	_, _ = sum.Write(c.before)
 	_, _ = sum.Write(c.tail)
 	c.tag = `W/"` + strconv.FormatUint(sum.Sum64(), 16) + `"`
 	return c

@@ -54,6 +54,9 @@ func (h *Handler) transactionStep(q *request) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
+	case at.write && h.Audit != nil && q.route.typ == auditEvent:
+		_, err := h.ofAudit(q, nil)
+		return 0, err
 	case at.write:
 		return step(q.method), nil
 	case q.route.place == atRoot && q.method == http.MethodPost:

@@ -20,6 +20,18 @@ import (
 //go:embed migration
 var migrations embed.FS
 
+// Module is the name that the package's tables are migrated under.
+const Module = "audit"
+
+// Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migration")
+	if err != nil {
+		panic(Module + ": " + err.Error()) // only for a path that is none
+	}
+	return sub
+}
+
 // Tables are the module's own, for backups.
 func Tables() []record.Table {
 	return []record.Table{
@@ -68,11 +80,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 
 // Migrate brings the module's tables forward.
 func Migrate(ctx context.Context, l *record.Ledger) error {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		return err
-	}
-	return l.Migrate(ctx, "audit", sub)
+	return l.Migrate(ctx, Module, Migrations())
 }
 
 // Log is what is to be read of an entry.

@@ -146,6 +146,18 @@ type Server struct {
 //go:embed migration
 var migrations embed.FS
 
+// Module is the name that the package's tables are migrated under.
+const Module = "oauth"
+
+// Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migration")
+	if err != nil {
+		panic(Module + ": " + err.Error()) // only for a path that is none
+	}
+	return sub
+}
+
 // New brings the tables forward and returns the server. It fails where the options are not whole or the database is newer.
 func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Ledger == nil || o.Signer == nil || o.Users == nil || o.Patients == nil {
@@ -167,11 +179,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if o.Registration == "" {
 		o.Registration = Off
 	}
-	fsys, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
-	}
-	if err := o.Ledger.Migrate(ctx, "oauth", fsys); err != nil {
+	if err := o.Ledger.Migrate(ctx, Module, Migrations()); err != nil {
 		return nil, err
 	}
 	s := &Server{o: o, ledger: o.Ledger, now: o.Clock, base: strings.TrimRight(o.Base, "/"), secure: base.Scheme == "https",
