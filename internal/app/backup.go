@@ -98,7 +98,10 @@ func (p *Program) fill(ctx context.Context, root seal.Root, in io.Reader) (int64
 	if err != nil {
 		return 0, err
 	}
-	rows, err := record.Restore(ctx, e, in)
+	if err := migrateModules(ctx, e); err != nil {
+		return 0, errors.Join(err, e.Close(), p.discard())
+	}
+	rows, err := record.Restore(ctx, e, in, moduleTables()...)
 	if err = errors.Join(err, e.Close()); err != nil {
 		return 0, errors.Join(fmt.Errorf("restore: %w", err), p.discard())
 	}

@@ -26,13 +26,17 @@ func (c command) usage() string {
 // commands is the table of subcommands, in the order of `nilecare help`.
 func commands() []command {
 	return []command{
-		{name: "serve", help: "serve the FHIR API until SIGTERM or Ctrl-C", build: plain((*Program).serve)},
+		{name: "serve", help: "serve until SIGTERM or Ctrl-C", build: plain((*Program).serve)},
 		{name: "import", args: "PATH…", help: "write resources and Bundles of files, folders and archives", least: 1, most: -1, build: buildImport},
 		{name: "export", args: "FOLDER", help: "write all current resources as NDJSON, a file a type", least: 1, most: 1, build: buildExport},
 		{name: "verify", help: "recompute what can be recomputed and name what differs", build: plain((*Program).verify)},
 		{name: "backup", args: "FILE", help: "write a consistent copy of the database, sealed as the database is", least: 1, most: 1, build: plain((*Program).backup)},
 		{name: "restore", args: "FILE", help: "fill an empty database from a backup", least: 1, most: 1, build: plain((*Program).restore)},
 		{name: "erase", args: "PATIENT", help: "destroy a patient's key, and with it the patient's record", least: 1, most: 1, build: buildErase},
+		{name: "user", args: "create|password|list", help: "make a user, give one a new password, or list them", least: 1, most: 1, build: buildUser},
+		{name: "apikey", args: "create|list|revoke [ID]", help: "make an API key and print it alone, list them, or end one", least: 1, most: 2, build: buildAPIKey},
+		{name: "keys", args: "[rotate root|tenant|signing]", help: "show the keys and their states, or have a new one take over", most: 2, build: buildKeys},
+		{name: "audit", args: "verify|export [FILE]", help: "prove that nothing was changed in the audit, or write it out", least: 1, most: 2, build: buildAudit},
 		{name: "migrate", help: "bring the database's schema forward", build: plain((*Program).migrate)},
 		{name: "fhirpath", args: "EXPRESSION [FILE]", help: "evaluate a FHIRPath expression on a resource, one JSON line a result", least: 1, most: 2, build: plain((*Program).fhirPathQuery)},
 		{name: "config", help: "show the effective settings and where each comes from", build: plain((*Program).showConfig)},

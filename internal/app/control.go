@@ -70,7 +70,7 @@ func listenControl(ctx context.Context, data string) (net.Listener, error) {
 	return l, nil
 }
 
-// control answers on the socket: POST /NAME?params runs the operation of that name and streams its result.
+// control answers on the socket: POST /NAME with a form runs the operation of that name and streams its result.
 func (s *server) control() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
@@ -82,7 +82,10 @@ func (s *server) control() http.Handler {
 		s.log.Info("operation begins", "operation", name)
 		w.Header().Set("Trailer", trailerEnd+", "+trailerReason)
 		w.WriteHeader(http.StatusOK)
-		err := do(r.Context(), s.store, r.URL.Query(), w)
+		err := r.ParseForm() // what an operation is told may be a secret: it stands in no URL
+		if err == nil {
+			err = do(r.Context(), s.store, r.PostForm, w)
+		}
 		end := endDone
 		switch {
 		case errors.Is(err, errFindings):
@@ -132,10 +135,11 @@ func askServer(ctx context.Context, data, name string, params url.Values, out io
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}
 	defer t.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server/"+name+"?"+params.Encode(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://server/"+name, strings.NewReader(params.Encode()))
 	if err != nil {
 		return false, err
 	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := t.RoundTrip(r)
 	if err != nil {
 		return false, ctx.Err()

@@ -25,32 +25,47 @@ const (
 )
 
 // demo loads the synthetic hospital where the settings ask for it and the database is empty.
-func (p *Program) demo(ctx context.Context, store *opened, h http.Handler) error {
+//
+// It returns the accounts that it made, nil where the hospital stood already.
+func (p *Program) demo(ctx context.Context, store *opened, x *platform, h http.Handler) (*demoAccounts, error) {
 	if p.cfg.Demo == "off" {
-		return nil
+		return nil, nil
 	}
+	fresh, err := p.loadDemo(ctx, store, h)
+	if err != nil || !fresh || p.cfg.InsecureNoAuth {
+		return nil, err
+	}
+	made, err := makeDemoAccounts(ctx, store, x)
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	return made, nil
+}
+
+// loadDemo loads the hospital; fresh says that it did.
+func (p *Program) loadDemo(ctx context.Context, store *opened, h http.Handler) (fresh bool, err error) {
 	mark := filepath.Join(p.cfg.Data, "demo.loading")
 	if _, err := os.Stat(mark); err == nil {
-		return fmt.Errorf("demo: loading the synthetic hospital was cut off before; start again with an empty data folder, or remove %s to keep what there is", mark)
+		return false, fmt.Errorf("demo: loading the synthetic hospital was cut off before; start again with an empty data folder, or remove %s to keep what there is", mark)
 	}
 	empty, err := store.empty(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !empty {
 		if p.cfg.Demo == "on" {
-			return errors.New("demo: the database is not empty; --demo=auto leaves such a one as it is")
+			return false, errors.New("demo: the database is not empty; --demo=auto leaves such a one as it is")
 		}
-		return nil
+		return false, nil
 	}
 	if err := writeDurably(mark, []byte("the synthetic hospital is being loaded\n")); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("demo: %w", err)
+		return false, fmt.Errorf("demo: %w", err)
 	}
 	fmt.Fprintf(p.Err, "loading a synthetic hospital of %d patients …\n", demoPatients)
 	if err := loadHospital(ctx, importer.InProcess(h)); err != nil {
-		return fmt.Errorf("demo: %w", err)
+		return false, fmt.Errorf("demo: %w", err)
 	}
-	return os.Remove(mark)
+	return true, os.Remove(mark)
 }
 
 // loadHospital sends the house first, since the patients' Bundles refer to it, then the patients side by side.

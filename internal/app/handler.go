@@ -12,16 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhirrest"
 	"github.com/nilecare/nilecare/internal/web"
+	"github.com/nilecare/nilecare/internal/web/api"
 )
 
 type traceProvider = trace.TracerProvider
 
 // fhirHandler is the FHIR API on the store.
-func (p *Program) fhirHandler(store *opened, maxEntries int) http.Handler {
-	c := fhirrest.Config{Records: store, Path: fhirPath, Version: p.Version, MaxEntries: maxEntries}
+func (p *Program) fhirHandler(store *opened, x *platform, maxEntries int) http.Handler {
+	c := fhirrest.Config{Records: store, Path: fhirPath, Version: p.Version, MaxEntries: maxEntries, Log: p.logger()}
+	if x != nil {
+		c.Audit, c.OAuth = x, x.oauth
+	}
 	if p.cfg.BaseURL != "" {
 		c.Base = p.cfg.BaseURL + fhirPath
 	}
@@ -39,11 +44,32 @@ func (s *server) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	edge, err := web.NewEdge(web.Options{Log: s.log, Metrics: registry, Traces: s.traces, MaxBody: cfg.MaxBody, Timeout: cfg.RequestTimeout})
+	x := s.platform
+	o := web.Options{Log: s.log, Metrics: registry, Traces: s.traces, MaxBody: cfg.MaxBody, Timeout: cfg.RequestTimeout, Limits: x.limits,
+		Authenticate: x.authenticate, Refused: x.refused, CORS: web.CORS{Origins: cfg.CORSOrigins}}
+	if cfg.InsecureNoAuth {
+		o.Authenticate, o.Limits = everybody, nil
+	}
+	if o.Proxies, err = networks("proxies", cfg.Proxies); err != nil {
+		return nil, err
+	}
+	if o.Allow, err = networks("allow", cfg.Allow); err != nil {
+		return nil, err
+	}
+	edge, err := web.NewEdge(o)
 	if err != nil {
 		return nil, err
 	}
-	s.fhir = s.program.fhirHandler(s.store, cfg.MaxEntries)
+	s.fhir = s.program.fhirHandler(s.store, x, cfg.MaxEntries)
+	routes := x.routes()
+	described, err := api.Describe(api.Info{Title: "nilecare", Version: s.program.Version}, routes)
+	if err != nil {
+		return nil, err
+	}
+	if s.product, err = api.New(append(routes, described)); err != nil {
+		return nil, err
+	}
+	s.pages = x.apps.Handler()
 	s.idle = newIdleTrimmer()
 	api := s.idle.wrap(edge.Wrap(http.HandlerFunc(s.route)))
 	health, ready := web.Alive(), web.Ready(s.isReady)
@@ -66,9 +92,21 @@ func (s *server) handler() (http.Handler, error) {
 	return all, nil
 }
 
+// everybody takes every caller for the operator of this machine.
+func everybody(context.Context, *http.Request) (access.Caller, error) { return access.System(1), nil }
+
 // route goes by the path alone. A ServeMux would answer an odd path by a redirection; a FHIR client must get an OperationOutcome.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	if _, ok := tenantOfPath(r.URL.Path); ok {
+		r = withPath(r, stripTenant(r.URL.Path))
+	}
 	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth2/"), strings.HasPrefix(path, fhirPath+"/.well-known/"):
+		s.pages.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/auth/"):
+		s.product.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/api/"):
+		s.product.ServeHTTP(w, r)
 	case path == fhirPath || strings.HasPrefix(path, fhirPath+"/"):
 		s.fhir.ServeHTTP(w, r)
 	case path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
@@ -80,9 +118,16 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// withPath is the request with another path.
+func withPath(r *http.Request, path string) *http.Request {
+	c := r.Clone(r.Context())
+	c.URL.Path, c.URL.RawPath = path, ""
+	return c
+}
+
 func (s *server) index(w http.ResponseWriter) {
 	text, err := json.MarshalIndent(map[string]string{"name": "nilecare", "version": s.program.Version, "fhir": fhirPath,
-		"capabilities": fhirPath + "/metadata", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}, "", "  ")
+		"capabilities": fhirPath + "/metadata", "api": "/api/v1/openapi.json", "smart": fhirPath + "/.well-known/smart-configuration", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}, "", "  ")
 	if err != nil {
 		web.Fail(w, err)
 		return

@@ -30,6 +30,7 @@ const shownRefusals = 20
 
 type importFlags struct {
 	server, report string
+	keyFile        string
 	again          bool
 	workers        int
 }
@@ -38,6 +39,7 @@ func buildImport(p *Program) ([]config.Setting, func(context.Context, []string) 
 	f := &importFlags{}
 	own := []config.Setting{
 		{Name: "server", Value: config.URL(&f.server, "http", "https"), Help: "FHIR base URL of a running server to import into, instead of the database itself"},
+		{Name: "api-key-file", Value: config.Text(&f.keyFile), Help: "file of the API key that the server of --server is asked with"},
 		{Name: "report", Value: config.Text(&f.report), Help: "file that gets one JSON line for each thing that was refused"},
 		{Name: "again", Default: "false", Value: config.Bool(&f.again), Help: "import what an earlier run imported already, too"},
 		{Name: "workers", Default: fmt.Sprint(max(4, 4*runtime.GOMAXPROCS(0))), Value: config.Count(&f.workers), Help: "how many requests are under way at once"},
@@ -112,7 +114,15 @@ func (p *Program) importDoor(ctx context.Context, f *importFlags, o *importer.Op
 	if f.server != "" {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = o.Workers
-		o.Doer, o.Base = &http.Client{Transport: t, Timeout: 10 * time.Minute}, f.server
+		client := &http.Client{Transport: t, Timeout: 10 * time.Minute}
+		o.Doer, o.Base = client, f.server
+		if f.keyFile != "" {
+			key, err := secretFile(f.keyFile)
+			if err != nil {
+				return nil, err
+			}
+			o.Doer = withKey{client, key}
+		}
 		return func() error { t.CloseIdleConnections(); return nil }, nil
 	}
 	store, err := p.open(ctx)
@@ -130,8 +140,33 @@ func (p *Program) importDoor(ctx context.Context, f *importFlags, o *importer.Op
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	o.Doer, o.Base = importer.InProcess(p.fhirHandler(store, importMaxEntries)), "http://localhost"+fhirPath
+	o.Doer, o.Base = importer.InProcess(p.fhirHandler(store, nil, importMaxEntries)), "http://localhost"+fhirPath
 	return store.Close, nil
+}
+
+// withKey sends an API key along.
+type withKey struct {
+	client *http.Client
+	key    string
+}
+
+// Do implements importer.Doer.
+func (d withKey) Do(r *http.Request) (*http.Response, error) {
+	r.Header.Set("Authorization", "Bearer "+d.key)
+	return d.client.Do(r)
+}
+
+// secretFile reads a file that holds one secret; a line's end behind it does not count.
+func secretFile(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return secret, nil
 }
 
 // journalPath is a file of its own for each target, in the data folder.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -42,12 +41,6 @@ func local(host string) bool {
 	}
 	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && a.Unmap().IsLoopback()
-}
-
-// refuseToExpose says why the server does not start, where others could reach it and nobody has to log in.
-func refuseToExpose(listen string) error {
-	return fmt.Errorf("listen: %s can be reached from other machines, and nobody has to log in: whoever reaches it reads and changes every "+
-		"patient's record. Listen on 127.0.0.1, or say --insecure-no-auth if something in front of it keeps strangers out", listen)
 }
 
 // sameMachine lets only requests through that were sent to this machine by a name of its own. A page from elsewhere whose

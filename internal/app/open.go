@@ -13,7 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	ledger "github.com/nilecare/nilecare/internal/audit"
+	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/module/audit"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/record/sqlite"
 	"github.com/nilecare/nilecare/internal/seal"
@@ -26,6 +29,30 @@ const fhirPath = "/fhir/R4"
 type opened struct {
 	*record.Store
 	migrated, indexed int
+	log               *ledger.Log // the audit
+	detect            *audit.Detector
+	platform          *platform // what serves on it; nil until it does
+	program           *Program
+}
+
+// services returns the services on the store: those that serve, or for a command that runs alone ones of its own.
+func (o *opened) services(ctx context.Context) (*platform, error) {
+	if o.platform == nil {
+		x, err := o.program.platform(ctx, o, o.program.address(o.program.cfg.Listen, false), o.program.logger())
+		if err != nil {
+			return nil, err
+		}
+		o.platform = x
+	}
+	return o.platform, nil
+}
+
+// Close writes what the audit still has to say, then closes the store.
+func (o *opened) Close() error {
+	if o.detect != nil {
+		o.detect.Close()
+	}
+	return errors.Join(o.log.Close(), o.Store.Close())
 }
 
 // open opens the database that the settings name, with the keys of the data folder; both are made where there are none. Its
@@ -124,11 +151,19 @@ func (p *Program) openWith(ctx context.Context, root seal.Root) (*opened, error)
 	if p.cfg.BaseURL != "" {
 		base = p.cfg.BaseURL + fhirPath
 	}
-	store, err := record.New(ctx, e, record.Options{Root: root, Base: base})
-	if err != nil {
-		return nil, errors.Join(err, e.Close())
+	o := &opened{program: p}
+	o.log = ledger.NewLog(ledger.Options{Anchors: p.anchorsFile(), Log: p.logger(), Watch: func(batch []ledger.Entry) { o.detect.Watch(batch) }})
+	o.detect = audit.NewDetector(o.log, clock.System, nil)
+	if o.Store, err = record.New(ctx, e, record.Options{Root: root, Base: base, Audit: o.log, Tables: moduleTables()}); err != nil {
+		o.detect.Close()
+		return nil, errors.Join(err, o.log.Close(), e.Close())
 	}
-	return &opened{Store: store, migrated: e.Migrated()}, nil
+	if err := migrateModules(ctx, o.Ledger()); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	o.migrated = e.Migrated()
+	o.log.Start(o.Ledger())
+	return o, nil
 }
 
 // databaseStands reports whether there is an embedded database. Of a server nothing is known before it is asked.

@@ -18,7 +18,10 @@ type operation func(ctx context.Context, store *opened, params url.Values, out i
 
 // operations is the table of what can be run either way.
 func operations() map[string]operation {
-	return map[string]operation{"backup": backupTo, "verify": verifyTo, "export": exportTo, "erase": eraseTo}
+	return map[string]operation{
+		"backup": backupTo, "verify": verifyTo, "export": exportTo, "erase": eraseTo,
+		"user": userTo, "apikey": apiKeyTo, "keys": keysTo, "rotate": rotateTo, "audit-verify": auditVerifyTo, "audit-export": auditExportTo,
+	}
 }
 
 // operate runs an operation: in the server that has the embedded database open, else here.

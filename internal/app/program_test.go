@@ -74,7 +74,7 @@ func (p *program) start(args ...string) (base string, stop func()) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	before := len(p.out.String())
 	done := make(chan int, 1)
-	go func() { done <- p.run(ctx, append([]string{"serve"}, args...)...) }()
+	go func() { done <- p.run(ctx, append([]string{"serve", "--insecure-no-auth"}, args...)...) }()
 	for deadline := time.Now().Add(30 * time.Second); base == ""; time.Sleep(5 * time.Millisecond) {
 		base = regexp.MustCompile(`http://127\.0\.0\.1:\d+/fhir/R4`).FindString(p.out.String()[before:])
 		select {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,10 +20,15 @@ import (
 func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 	started := time.Now()
 	safe := loopback(ctx, p.cfg.Listen)
-	if !safe && !p.cfg.InsecureNoAuth {
-		return refuseToExpose(p.cfg.Listen)
+	if err := p.mayListen(safe); err != nil {
+		return err
 	}
 	log := p.logger()
+	secure, reload, err := p.tls(log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reload.Close()) }()
 	traces, flush, err := p.traces(ctx, log)
 	if err != nil {
 		return err
@@ -38,14 +44,21 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	s := &server{program: p, store: store, log: log, traces: traces, guard: safe && !p.cfg.InsecureNoAuth}
+	services, err := p.platform(ctx, store, p.address(listener.Addr().String(), secure != nil), log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	store.platform = services
+	s := &server{program: p, store: store, platform: services, log: log, traces: traces, guard: safe, tls: secure}
 	handler, err := s.handler()
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err := p.demo(ctx, store, s.fhir); err != nil {
+	made, err := p.demo(ctx, store, services, s.fhir)
+	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	store.detect.Start(services.audits)
 	debug.FreeOSMemory() // what starting took is not needed to serve
 	go s.idle.run(ctx, trimAfter)
 	stopControl, err := s.startControl(ctx)
@@ -53,8 +66,13 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer stopControl()
+	tending, endTending := context.WithCancel(ctx)
+	wait := services.tend(tending, log)
+	defer func() { endTending(); wait() }()
 	s.ready.Store(true)
-	p.welcome(listener.Addr().String(), time.Since(started))
+	if err := p.welcome(ctx, services, made, time.Since(started)); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	return errors.Join(s.run(ctx, listener, handler), flushWithin(flush, 5*time.Second))
 }
 
@@ -63,18 +81,23 @@ type server struct {
 	program *Program
 	store   *opened
 	fhir    http.Handler
+	product http.Handler // the product API
+	pages   http.Handler // the authorization server
+	tls     *tls.Config  // nil: plain
 	log     *slog.Logger
-	traces  traceProvider
-	guard   bool // only the names of this machine are answered to
-	ready   atomic.Bool
-	idle    *idleTrimmer
+
+	platform *platform
+	traces   traceProvider
+	guard    bool // only the names of this machine are answered to
+	ready    atomic.Bool
+	idle     *idleTrimmer
 }
 
 // run serves until ctx ends, then stops gracefully.
 func (s *server) run(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	srv := web.NewServer(listener.Addr().String(), handler, s.program.cfg.RequestTimeout, s.log)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(listener) }()
+	go func() { failed <- web.Serve(srv, listener, s.tls) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
@@ -129,32 +152,4 @@ func flushWithin(flush func(context.Context) error, limit time.Duration) error {
 	// Traces that a collector does not take any more are lost; that is no failure of the server.
 	_ = flush(ctx)
 	return nil
-}
-
-// welcome says where to look and what to try.
-func (p *Program) welcome(addr string, took time.Duration) {
-	root := "http://" + addr
-	if p.cfg.BaseURL != "" {
-		root = p.cfg.BaseURL
-	}
-	base := root + fhirPath
-	fmt.Fprintf(p.Out, `nilecare %s serves FHIR R4 on %s (ready after %d ms)
-
-  what it can do         %s/metadata
-  health and figures     %s/healthz  /readyz  /metrics
-
-Try, in another terminal:
-`, p.Version, base, took.Milliseconds(), base, root)
-	for _, line := range tryThese {
-		fmt.Fprintf(p.Out, "  curl '%s%s'\n", base, line)
-	}
-	fmt.Fprint(p.Out, "\nCtrl-C stops it.\n")
-}
-
-// tryThese are questions that the synthetic hospital has an answer to.
-var tryThese = [...]string{
-	"/Patient?name=ahmed&_elements=name,birthDate&_pretty=true",
-	"/Patient?_has:Condition:patient:code=http://hl7.org/fhir/sid/icd-10|E11.9&_summary=count",
-	"/Observation?code=http://loinc.org|4548-4&value-quantity=gt8&_include=Observation:patient&_pretty=true",
-	"/Appointment?status=booked&_sort=date&_count=3&_pretty=true",
 }

@@ -48,7 +48,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	s.cmd = exec.Command(program, append([]string{"serve"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NILECARE_DATA", "NILECARE_DATABASE", "NILECARE_LISTEN", "NILECARE_LOG_LEVEL"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NILECARE_DATA", "NILECARE_DATABASE", "NILECARE_LISTEN", "NILECARE_LOG_LEVEL", "NILECARE_INSECURE_NO_AUTH"} {
 		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	s.cmd.Stderr = &s.said

@@ -21,8 +21,25 @@ type Config struct {
 	MaxEntries      int           // entries of one Bundle
 	RequestTimeout  time.Duration // for one request
 	StopTimeout     time.Duration // for what was accepted, after SIGTERM
-	InsecureNoAuth  bool          // serve others than this machine although there is no login
-	OTelEndpoint    string        // OTLP/HTTP collector; "" sends no traces
+	InsecureNoAuth  bool          // serve this machine without a login
+	InsecureHTTP    bool          // serve other machines without TLS
+	TLSCert, TLSKey string        // files
+	ACMEHost        []string      // names to get certificates for
+	ACMEEmail       string
+	ACMETerms       bool
+	ClientCA        string   // file of the authorities of client certificates
+	ClientCerts     string   // none, optional, required
+	Allow           []string // networks
+	Proxies         []string // networks
+	CORSOrigins     []string
+	RateLimits      bool
+	SMTP            string // smtp:// or smtps:// URL without password
+	MailFrom        string
+	Registration    string // of OAuth clients: off, token, open
+	Policies        string // file of Cedar policies; "": the program's own
+	Breached        string // file of breached passwords
+	Secrets         string // folder of files with secrets
+	OTelEndpoint    string // OTLP/HTTP collector; "" sends no traces
 }
 
 // Setting is one line of the table, or one flag of a command.
@@ -63,7 +80,26 @@ func (c *Config) Settings() []Setting {
 		{Name: "request-timeout", Default: "60s", Value: Duration(&c.RequestTimeout), Help: "longest that one request may take"},
 		{Name: "stop-timeout", Default: "30s", Value: Duration(&c.StopTimeout), Help: "longest that a stop waits for accepted requests"},
 		{Name: "insecure-no-auth", Default: "false", Value: Bool(&c.InsecureNoAuth),
-			Help: "serve an address that other machines reach, although nobody has to log in"},
+			Help: "let everybody on this machine do everything without signing in; refused on an address that other machines reach"},
+		{Name: "insecure-http", Default: "false", Value: Bool(&c.InsecureHTTP),
+			Help: "serve an address that other machines reach without TLS: for a proxy in front that has it"},
+		{Name: "tls-cert", Value: Text(&c.TLSCert), Help: "file of the server's certificate chain (PEM); read again when it changes"},
+		{Name: "tls-key", Value: Text(&c.TLSKey), Help: "file of the certificate's key (PEM)"},
+		{Name: "acme-host", Value: List(&c.ACMEHost), Help: "names to get certificates for from Let's Encrypt, with commas between them"},
+		{Name: "acme-email", Value: Text(&c.ACMEEmail), Help: "address that the certificate authority writes to"},
+		{Name: "acme-accept-terms", Default: "false", Value: Bool(&c.ACMETerms), Help: "say that you accept the certificate authority's terms; without it no certificate is asked for"},
+		{Name: "client-ca", Value: Text(&c.ClientCA), Help: "file of the authorities that sign clients' certificates (PEM)"},
+		{Name: "client-certs", Default: "none", Value: Choice(&c.ClientCerts, "none", "optional", "required"), Help: "whether clients prove who they are by a certificate"},
+		{Name: "allow", Value: List(&c.Allow), Help: "networks that are served at all, such as 10.0.0.0/8,192.168.1.7; empty serves all"},
+		{Name: "proxies", Value: List(&c.Proxies), Help: "networks of proxies whose X-Forwarded-For is believed"},
+		{Name: "cors-origins", Value: List(&c.CORSOrigins), Help: "origins whose pages may call the APIs, such as https://app.example.org"},
+		{Name: "rate-limits", Default: "true", Value: Bool(&c.RateLimits), Help: "limit how often a caller may ask"},
+		{Name: "smtp", Value: URL(&c.SMTP, "smtp", "smtps"), Help: "mail server, such as smtps://user@mail.example.org; its password is the secret SMTP_PASSWORD; empty keeps mail in the outbox"},
+		{Name: "mail-from", Value: Text(&c.MailFrom), Help: "address that mail comes from"},
+		{Name: "registration", Default: "off", Value: Choice(&c.Registration, "off", "token", "open"), Help: "who may register apps by themselves: nobody, those with an initial access token, or everybody"},
+		{Name: "policies", Value: Text(&c.Policies), Help: "file of access policies in Cedar; empty is the program's own"},
+		{Name: "breached-passwords", Value: Text(&c.Breached), Help: "sorted file of SHA-1 hashes of breached passwords; empty is the built-in list alone"},
+		{Name: "secrets", Value: Text(&c.Secrets), Help: "folder of files with secrets, each named as its secret; they are also taken from variables, or the files that NAME_FILE variables name"},
 		{Name: "otel-endpoint", Value: URL(&c.OTelEndpoint, "http", "https"),
 			Help: "OTLP/HTTP collector for traces, such as http://127.0.0.1:4318; empty sends none"},
 	}

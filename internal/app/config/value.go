@@ -28,6 +28,19 @@ func Text(p *string) Value {
 	return value{func(s string) error { *p = s; return nil }, func() string { return *p }}
 }
 
+// List takes texts with commas between them.
+func List(p *[]string) Value {
+	return value{func(s string) error {
+		*p = nil
+		for _, one := range strings.Split(s, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				*p = append(*p, one)
+			}
+		}
+		return nil
+	}, func() string { return strings.Join(*p, ",") }}
+}
+
 // Bool takes true or false.
 func Bool(p *bool) Value {
 	return boolean{value{func(s string) error {

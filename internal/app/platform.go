@@ -1,0 +1,377 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nilecare/nilecare/internal/access"
+	ledger "github.com/nilecare/nilecare/internal/audit"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir"
+	"github.com/nilecare/nilecare/internal/fhirrest"
+	"github.com/nilecare/nilecare/internal/module/audit"
+	"github.com/nilecare/nilecare/internal/module/identity"
+	"github.com/nilecare/nilecare/internal/module/identity/federation"
+	"github.com/nilecare/nilecare/internal/module/identity/oauth"
+	"github.com/nilecare/nilecare/internal/module/identity/oauth/accounts"
+	"github.com/nilecare/nilecare/internal/module/identity/passkey"
+	"github.com/nilecare/nilecare/internal/token"
+	"github.com/nilecare/nilecare/internal/web"
+	"github.com/nilecare/nilecare/internal/web/api"
+)
+
+// platform is the services that stand on the record.
+type platform struct {
+	root    string // the base URL, without a slash at its end
+	store   *opened
+	ring    *token.Ring
+	people  *identity.Service
+	apps    *oauth.Server
+	audits  *audit.Service
+	signIns *federation.Service
+	keys    *passkey.Service
+	csrf    *web.CSRF
+	limits  *web.Limiter
+	detect  *audit.Detector
+	queue   identity.Mailer
+}
+
+// anchorsFile is where the audit's signed checkpoints are kept, outside of the database.
+func (p *Program) anchorsFile() string { return filepath.Join(p.cfg.Data, "audit.anchors") }
+
+// platform makes the services on an open store. root is the address that clients use.
+func (p *Program) platform(ctx context.Context, store *opened, root string, log *slog.Logger) (*platform, error) {
+	x := &platform{root: strings.TrimSuffix(root, "/"), store: store, detect: store.detect}
+	l := store.Ledger()
+	policies, err := p.policies()
+	if err != nil {
+		return nil, err
+	}
+	if err := migrateModules(ctx, l); err != nil {
+		return nil, err
+	}
+	x.ring = token.New(l, token.Options{})
+	if err := x.ring.Start(ctx, 1); err != nil {
+		return nil, err
+	}
+	if x.csrf, err = x.newCSRF(ctx, p.cfg.CORSOrigins); err != nil {
+		return nil, err
+	}
+	if x.queue, err = p.mailer(); err != nil {
+		return nil, err
+	}
+	x.people, err = identity.New(ctx, identity.Options{
+		Ledger: l, Records: store.Store, Tokens: x.ring, Policies: policies, Log: log, CSRF: x.csrf, Mail: x.queue,
+		Issuer: x.issuer, Audience: x.audience, Settings: identity.Settings{BreachedFile: p.cfg.Breached},
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.apps, err = oauth.New(ctx, oauth.Options{
+		Ledger: l, Signer: x.ring, Users: accounts.Users(x.people), Patients: oauth.RecordPatients(store.Store, time.Now), Base: x.root, FHIRPath: fhirPath,
+		Log: log, Registration: oauth.Policy(p.cfg.Registration), Providers: x.providers, Loopback: loopback(ctx, p.cfg.Listen),
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.people.UseApps(x.apps)
+	if x.audits, err = audit.New(ctx, audit.Options{Ledger: l, Log: store.log}); err != nil {
+		return nil, err
+	}
+	x.signIns, err = federation.New(ctx, federation.Options{Ledger: l, Users: x.people, Log: log, Base: x.issuer, SignInPage: "/oauth2/login", Complete: x.completeExternal})
+	if err != nil {
+		return nil, err
+	}
+	if origins := passkeyOrigins(x.root, p.cfg.CORSOrigins); len(origins) > 0 {
+		x.keys, err = passkey.New(ctx, passkey.Options{Ledger: l, Users: x.people, Origins: origins, Complete: x.completePasskey})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if p.cfg.RateLimits {
+		x.limits, err = web.NewLimiter(web.LimiterOptions{})
+	}
+	return x, err
+}
+
+// issuer is what a tenant's addresses begin with: those of the first with the base URL, those of others with a prefix.
+func (x *platform) issuer(tenant int32) string {
+	if tenant == 1 {
+		return x.root
+	}
+	return x.root + "/t/" + strconv.Itoa(int(tenant))
+}
+
+// audience is a tenant's FHIR base.
+func (x *platform) audience(tenant int32) string { return x.issuer(tenant) + fhirPath }
+
+// passkeyOrigins are the pages that people may sign in at by a passkey, which is bound to a name: an address has none, and this machine's is
+// localhost (WebAuthn Level 3, section 5.1.2). None: there are no passkeys.
+func passkeyOrigins(root string, more []string) []string {
+	u, err := url.Parse(root)
+	if err != nil {
+		return nil
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		if !a.IsLoopback() {
+			return nil
+		}
+		u.Host = net.JoinHostPort("localhost", u.Port())
+	}
+	return append([]string{u.Scheme + "://" + u.Host}, more...)
+}
+
+// newCSRF returns the guard, whose key is the same in all processes on the database: it is derived from what the tenant's own blind key
+// makes of its name.
+func (x *platform) newCSRF(ctx context.Context, origins []string) (*web.CSRF, error) {
+	l := x.store.Ledger()
+	var key []byte
+	for _, part := range []string{"a", "b"} {
+		half, err := l.Blind(ctx, 1, "csrf.key", part)
+		if err != nil {
+			return nil, err
+		}
+		key = append(key, half...)
+	}
+	return web.NewCSRF(key, append([]string{x.root}, origins...)...)
+}
+
+// policies reads the access policies.
+func (p *Program) policies() (*access.Policies, error) {
+	if p.cfg.Policies == "" {
+		return access.Compile(access.DefaultPolicies())
+	}
+	text, err := os.ReadFile(p.cfg.Policies)
+	if err != nil {
+		return nil, fmt.Errorf("policies: %w", err)
+	}
+	c, err := access.Compile(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("policies: %s: %w", p.cfg.Policies, err)
+	}
+	return c, nil
+}
+
+// secrets loads what the settings need from the environment and files; all that is missing is named at once.
+func (p *Program) secrets(wanted ...web.WantedSecret) (map[string]web.Secret, error) {
+	env := map[string]string{}
+	for _, e := range p.Env {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	return web.Secrets(func(name string) string { return env[name] }, p.cfg.Secrets).Load(wanted...)
+}
+
+// mailer returns what sends mail; nil where no server is named: then mail waits in the outbox.
+func (p *Program) mailer() (identity.Mailer, error) {
+	if p.cfg.SMTP == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(p.cfg.SMTP)
+	if err != nil {
+		return nil, errors.New("smtp: the URL cannot be read")
+	}
+	if p.cfg.MailFrom == "" {
+		return nil, errors.New("smtp: mail-from names no address that mail comes from")
+	}
+	_ = u
+	return nil, nil
+}
+
+// providers are the other places to sign in at.
+func (x *platform) providers(ctx context.Context, tenant int32) []oauth.Provider {
+	if x.signIns == nil {
+		return nil
+	}
+	list, err := x.signIns.Providers(ctx, tenant)
+	if err != nil {
+		return nil
+	}
+	var out []oauth.Provider
+	for _, p := range list {
+		if !p.Enabled {
+			continue
+		}
+		start := "/auth/federation/" + url.PathEscape(p.ID) + "/start"
+		if p.Kind == federation.SAML {
+			start = "/auth/saml/" + url.PathEscape(p.ID) + "/start"
+		}
+		out = append(out, oauth.Provider{Name: p.Name, URL: x.issuer(tenant) + start})
+	}
+	return out
+}
+
+// completeExternal ends a sign-in at another provider: the browser gets the session's cookies, and goes on where it came from.
+func (x *platform) completeExternal(w http.ResponseWriter, r *http.Request, in *identity.SignedIn, to string) error {
+	if x.apps.ReturnsHere(r.Context(), to) {
+		methods := []string{"fed"}
+		if err := x.apps.SignedIn(w, r, in.User.ID, methods); err != nil {
+			return err
+		}
+	} else {
+		x.people.SetCookies(w, r, in)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+func (x *platform) completePasskey(w http.ResponseWriter, r *http.Request, in *identity.SignedIn) error {
+	x.people.SetCookies(w, r, in)
+	return api.Bare(w, http.StatusOK, identity.Answer(in))
+}
+
+// routes is the table of the whole product API.
+func (x *platform) routes() []api.Route {
+	var all []api.Route
+	for _, list := range [][]api.Route{x.people.Routes(), x.apps.Routes(), x.audits.Routes(), x.signIns.Routes()} {
+		all = append(all, list...)
+	}
+	if x.keys != nil {
+		all = append(all, x.keys.Routes()...)
+	}
+	if x.limits != nil {
+		all = append(all, api.RateLimits(x.limits)...)
+	}
+	return all
+}
+
+// AuditEvent implements fhirrest.Audit.
+func (x *platform) AuditEvent(ctx context.Context, id string) (*fhir.Resource, error) {
+	return x.audits.Read(ctx, id)
+}
+
+// AuditEvents implements fhirrest.Audit.
+func (x *platform) AuditEvents(ctx context.Context, params []fhirrest.AuditParam) (fhirrest.AuditPage, error) {
+	asked := make([]audit.Param, len(params))
+	for i, p := range params {
+		asked[i] = audit.Param(p)
+	}
+	found, err := x.audits.Search(ctx, asked)
+	return fhirrest.AuditPage{Events: found.Resources, Total: found.Total, Next: found.Next}, err
+}
+
+// oauth says in the CapabilityStatement where tokens come from.
+func (x *platform) oauth(base string) fhirrest.OAuth {
+	at := strings.TrimSuffix(base, fhirPath) + "/oauth2/"
+	return fhirrest.OAuth{Authorize: at + "authorize", Token: at + "token", Introspect: at + "introspect", Revoke: at + "revoke"}
+}
+
+// openPaths are served whatever credentials come along: they check what they need themselves.
+var openPaths = [...]string{"/oauth2/", "/.well-known/", "/api/v1/auth/", "/auth/", "/healthz", "/readyz"}
+
+func open(path string) bool {
+	for _, p := range openPaths {
+		if strings.HasPrefix(path, p) {
+			return true
+		}
+	}
+	return strings.HasPrefix(path, fhirPath+"/metadata") || strings.HasPrefix(path, fhirPath+"/.well-known/")
+}
+
+// authenticate says who calls.
+func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Caller, error) {
+	from := access.From(ctx)
+	tenant := int32(0)
+	if t, ok := tenantOfPath(r.URL.Path); ok {
+		tenant = t
+	}
+	nobody := access.Anonymous()
+	if tenant != 0 {
+		nobody.Tenant = tenant
+	}
+	c := identity.Credentials{Tenant: tenant, Bearer: web.Bearer(r), APIKey: web.APIKey(r), Address: from.Address, Agent: r.UserAgent(), Purpose: r.Header.Get("X-Purpose-Of-Use")}
+	if cert, ok := web.ClientCertificate(r); ok {
+		c.CertFingerprint = cert.Fingerprint
+	}
+	if c.Bearer == "" && c.APIKey == "" {
+		c.Cookie = web.Session(r)
+	}
+	if c.Bearer == "" && c.APIKey == "" && c.Cookie == "" {
+		return nobody, nil
+	}
+	known, err := x.people.Authenticate(ctx, c)
+	if err != nil && fault.Is(err, fault.Unauthenticated) && open(stripTenant(r.URL.Path)) {
+		return nobody, nil
+	}
+	if err == nil && c.Cookie != "" && !strings.HasPrefix(stripTenant(r.URL.Path), "/oauth2/") {
+		err = x.csrf.Check(r, c.Cookie)
+	}
+	return known, err
+}
+
+// tenantOfPath reads the prefix /t/N of other tenants' addresses.
+func tenantOfPath(path string) (int32, bool) {
+	rest, ok := strings.CutPrefix(path, "/t/")
+	if !ok {
+		return 0, false
+	}
+	num, _, _ := strings.Cut(rest, "/")
+	n, err := strconv.ParseInt(num, 10, 32)
+	return int32(n), err == nil && n > 0
+}
+
+func stripTenant(path string) string {
+	if _, ok := tenantOfPath(path); !ok {
+		return path
+	}
+	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/t/"), "/")
+	return "/" + rest
+}
+
+// refused tells the audit what the edge did not let in.
+func (x *platform) refused(ctx context.Context, _ *http.Request, err error) {
+	c := access.From(ctx)
+	x.store.log.Note(ledger.Entry{Tenant: c.Tenant, Kind: ledger.Session, Action: "refuse", Outcome: ledger.Minor, Who: c.Who, Address: c.Address, Request: c.RequestID, Detail: fault.KindOf(err).String()})
+}
+
+// networks reads the settings that are lists of networks.
+func networks(name string, list []string) ([]netip.Prefix, error) {
+	out, err := web.ParsePrefixes(list)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return out, nil
+}
+
+// tend does what has to be done from time to time, until ctx ends: keys are looked after, expired rows go, mail is sent.
+func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(5 * time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := x.upkeep(ctx); err != nil && ctx.Err() == nil {
+					log.Warn("upkeep", "error", err.Error())
+				}
+			}
+		}
+	})
+	return wg.Wait
+}
+
+func (x *platform) upkeep(ctx context.Context) error {
+	tenants, err := x.store.KeyedTenants(ctx)
+	err = errors.Join(err, x.store.TendKeys(ctx))
+	for _, t := range tenants {
+		of := access.With(ctx, access.System(t))
+		_, e := x.apps.Sweep(of, t)
+		err = errors.Join(err, e, x.ring.Upkeep(of, t))
+	}
+	return err
+}
