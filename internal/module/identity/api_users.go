@@ -35,9 +35,9 @@ func (s *Service) userRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/search/users", Need: read, Summary: "Search among the users", In: searchIn{}, Serve: s.searchUsers},
 		{Method: "DELETE", Path: "/api/v1/bulk/users", Need: remove, Summary: "Delete users", In: bulkIn{}, Serve: s.bulkDelete},
 		{Method: "PATCH", Path: "/api/v1/bulk/users/status", Need: update, Summary: "Set the status of users", In: bulkIn{}, Serve: s.bulkStatus},
-		{Method: "GET", Path: "/api/v1/integration/users/by-email/{email}", Need: read, Summary: "For services: the user of an address", Serve: s.userByEmail},
 		{Method: "GET", Path: "/api/v1/integration/users/{id}", Need: read, Summary: "For services: one user", Serve: s.readUser},
-		{Method: "GET", Path: "/api/v1/integration/users/{id}/permissions", Need: read, Summary: "For services: what a user may do", Serve: s.userPermissions},
+		{Method: "GET", Path: "/api/v1/integration/users/{id}/{what}", Need: read,
+			Summary: "For services: what a user may do (…/permissions), or the user of an address (by-email/…)", Serve: s.userDetail},
 		{Method: "POST", Path: "/api/v1/integration/users/batch", Need: read, Summary: "For services: several users", In: batchIn{}, Serve: s.batchUsers},
 	}
 }
@@ -368,8 +368,19 @@ func (s *Service) bulkStatus(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// userDetail serves two forms of path of which neither is narrower than the other.
+func (s *Service) userDetail(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case r.PathValue("id") == "by-email":
+		return s.userByEmail(w, r)
+	case r.PathValue("what") == "permissions":
+		return s.userPermissions(w, r)
+	}
+	return fault.New(fault.NotFound, "nothing stands at this path")
+}
+
 func (s *Service) userByEmail(w http.ResponseWriter, r *http.Request) error {
-	u, err := s.ByEmail(r.Context(), tenant(r), r.PathValue("email"))
+	u, err := s.ByEmail(r.Context(), tenant(r), r.PathValue("what"))
 	if err != nil {
 		return err
 	}
