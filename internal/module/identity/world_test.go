@@ -33,7 +33,7 @@ func (h *hand) add(d time.Duration) { h.micros.Add(d.Microseconds()) }
 const password = "a test value, not a secret"
 
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	store *record.Store
 	ring  *token.Ring
 	s     *identity.Service
@@ -54,7 +54,7 @@ func (a *apps) EndSessions(context.Context, int32, int64, string, string) error 
 func issuer(tenant int32) string   { return fmt.Sprintf("https://ehr.example/t/%d", tenant) }
 func audience(tenant int32) string { return issuer(tenant) + "/fhir/R4" }
 
-func newWorld(t *testing.T, store *record.Store, change func(*identity.Options)) *world {
+func newWorld(t testing.TB, store *record.Store, change func(*identity.Options)) *world {
 	t.Helper()
 	ctx := context.Background()
 	if err := store.Ledger().Migrate(ctx, token.Module, token.Migrations()); err != nil {
@@ -232,3 +232,10 @@ func browser(t *testing.T) *http.Client {
 }
 
 func id(u *identity.User) string { return fmt.Sprint(u.ID) }
+
+func benchWorld(b *testing.B) *world {
+	b.Helper()
+	w := newWorld(b, storetest.SQLite(b, record.Options{Tables: identity.Tables()}), nil)
+	w.user(1, "nurse@example.org", "nurse")
+	return w
+}
