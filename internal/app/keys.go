@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,13 +15,12 @@ import (
 	"github.com/nilecare/nilecare/internal/seal"
 )
 
-type keysFlags struct{ reseal, retire bool }
+type keysFlags struct{ reseal bool }
 
 func buildKeys(p *Program) ([]config.Setting, func(context.Context, []string) error) {
 	f := &keysFlags{}
 	own := []config.Setting{
 		{Name: "reseal", Default: "false", Value: config.Bool(&f.reseal), Help: "rotate tenant: also seal anew what the older versions sealed and no patient's key does"},
-		{Name: "retire", Default: "false", Value: config.Bool(&f.retire), Help: "rotate root: also take the older root keys out of the file, which nothing is wrapped by any more"},
 	}
 	return own, func(ctx context.Context, args []string) error {
 		switch {
@@ -31,12 +31,11 @@ func buildKeys(p *Program) ([]config.Setting, func(context.Context, []string) er
 			if f.reseal {
 				params.Set("reseal", "true")
 			}
-			if f.retire {
-				params.Set("retire", "true")
-			}
 			return p.operate(ctx, "rotate", params, p.Out)
+		case len(args) == 1 && args[0] == "retire":
+			return p.operate(ctx, "retire", nil, p.Out)
 		}
-		return &config.UsageError{Text: "usage: nilecare keys [rotate root|tenant|signing]"}
+		return &config.UsageError{Text: "usage: nilecare keys [rotate root|tenant|signing] or nilecare keys retire"}
 	}
 }
 
@@ -91,7 +90,7 @@ func rotateTo(ctx context.Context, store *opened, params url.Values, out io.Writ
 		}
 		return nil
 	case "root":
-		return store.rotateRoot(ctx, params.Get("retire") == "true", progress, out)
+		return store.rotateRoot(ctx, progress, out)
 	}
 	return errors.New("keys rotate: root, tenant or signing")
 }
@@ -110,12 +109,11 @@ func resealTo(ctx context.Context, x *platform, out io.Writer) error {
 }
 
 // rotateRoot has a fresh root key wrap the tenants' keys, and the key of the embedded file where that is sealed.
-func (o *opened) rotateRoot(ctx context.Context, retire bool, progress func(int), out io.Writer) error {
+func (o *opened) rotateRoot(ctx context.Context, progress func(int), out io.Writer) error {
 	n, err := o.RotateRoot(ctx, progress)
 	if err != nil {
 		return err
 	}
-	var others [][]byte
 	path := filepath.Join(o.program.cfg.Data, fileKeyName)
 	if _, err := os.Stat(path); err == nil {
 		root, err := seal.FileRoot(o.program.rootKeyFile(), false)
@@ -125,17 +123,21 @@ func (o *opened) rotateRoot(ctx context.Context, retire bool, progress func(int)
 		if err := seal.RewrapFile(path, root, []byte(fileKeyData)); err != nil {
 			return err
 		}
-		wrapped, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
+	}
+	_, err = fmt.Fprintf(out, "a new root key wraps %d keys; keep a copy of %s apart from the backups, as it is now; `nilecare keys retire` takes the older ones out of it\n", n, o.program.rootKeyFile())
+	return err
+}
+
+// retireTo takes root keys that wrap nothing any more out of the file.
+func retireTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) error {
+	var others [][]byte
+	wrapped, err := os.ReadFile(filepath.Join(store.program.cfg.Data, fileKeyName))
+	if err == nil {
 		others = append(others, wrapped)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	fmt.Fprintf(out, "a new root key wraps %d keys; keep a copy of %s apart from the backups, as it is now\n", n, o.program.rootKeyFile())
-	if !retire {
-		return nil
-	}
-	gone, err := o.RetireRoot(ctx, others...)
+	gone, err := store.RetireRoot(asOperator(ctx), others...)
 	if err != nil {
 		return err
 	}

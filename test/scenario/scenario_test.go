@@ -63,7 +63,7 @@ func run(t *testing.T, server string) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "stop": stop, "http": request, "fresh": fresh, "absent": absent,
+			"serve": serve, "stop": stop, "http": request, "fresh": fresh, "absent": absent, "take": take,
 		},
 	})
 }
