@@ -179,6 +179,7 @@ func (s *Service) authRoutes() []api.Route {
 		{Method: "GET", Path: "/api/v1/auth/me", Need: api.Known(), Summary: "Who is signed in", Serve: s.me},
 		{Method: "GET", Path: "/api/v1/auth/csrf-token", Need: api.Public(), Summary: "A CSRF token for the session of the cookie", Bare: true, Serve: s.csrfToken},
 		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Serve: s.changePassword},
+		{Method: "POST", Path: "/api/v1/auth/register", Need: api.Public(), Summary: "Make an account for oneself, where the clinic lets people do so", In: registerIn{}, Bare: true, Serve: s.register},
 		{Method: "POST", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Make the first administrator by the one-time set-up link", In: setupIn{}, Bare: true, Serve: s.setup},
 	}
 }
@@ -396,6 +397,39 @@ func (s *Service) setup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	got, err := s.Begin(r.Context(), u.Tenant, u.ID, BySetup, false, caller(r).Address, r.UserAgent())
+	if err != nil {
+		return err
+	}
+	s.SetCookies(w, r, got)
+	return api.Bare(w, http.StatusCreated, signedInJSON(got))
+}
+
+type registerIn struct {
+	Email     string `json:"email"`
+	Username  string `json:"username,omitempty"`
+	Password  string `json:"password"`
+	FirstName string `json:"firstName,omitempty"`
+	LastName  string `json:"lastName,omitempty"`
+}
+
+// register makes an account with the role patient, whose address nobody has verified and which is linked to no record: it sees nobody's.
+func (s *Service) register(w http.ResponseWriter, r *http.Request) error {
+	if !s.set.Register {
+		return fault.New(fault.Forbidden, "accounts are made by the clinic: ask there")
+	}
+	var in registerIn
+	if err := api.Decode(r, &in); err != nil {
+		return err
+	}
+	if in.Email == "" || in.Password == "" {
+		return missing(map[string]string{"email": in.Email, "password": in.Password})
+	}
+	u, err := s.Create(access.With(r.Context(), systemFor(r.Context(), tenant(r))), tenant(r), NewUser{Email: in.Email, Username: in.Username, Password: in.Password,
+		FirstName: in.FirstName, LastName: in.LastName, Role: "patient", Status: Active})
+	if err != nil {
+		return err
+	}
+	got, err := s.Begin(r.Context(), u.Tenant, u.ID, ByPassword, false, caller(r).Address, r.UserAgent())
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,32 @@
 package identity
 
+import (
+	"context"
+	"os"
+)
+
 // Verified is how many passwords were held against a hash.
 func (s *Service) Verified() int64 { return s.hasher.count.Load() }
+
+// SecondFactorBy sets who checks codes.
+func (s *Service) SecondFactorBy(f func(ctx context.Context, tenant int32, user int64, code string) (bool, error)) {
+	s.hooks.secondFactor = f
+}
+
+// CutHandle and CutKey read what anybody may send.
+var (
+	CutHandle = cutHandle
+	CutKey    = cutKey
+)
+
+// Breached reports whether the password is in a file's list, or the program's own.
+func Breached(path, password string) (bool, error) {
+	b, err := openBreached(path)
+	if err != nil {
+		return false, err
+	}
+	if f, ok := b.file.(*os.File); ok {
+		defer func() { _ = f.Close() }()
+	}
+	return b.holds(password)
+}

@@ -104,6 +104,7 @@ type Settings struct {
 	Failures                       int           // wrong guesses that lock an account (5)
 	Lock                           time.Duration // the first lock (30 minutes); each one after it is twice as long, up to a day
 	AddressFailures                int           // wrong guesses from one address that make it wait (50)
+	Register                       bool          // anybody may make an account by POST /api/v1/auth/register, with the role patient and no record (no)
 	BreachedFile                   string        // SHA-1 hashes of breached passwords, as Have I Been Pwned gives them, sorted; "": the built-in list alone
 }
 

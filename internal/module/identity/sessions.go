@@ -100,14 +100,8 @@ func (s *Service) Begin(ctx context.Context, tenant int32, user int64, how strin
 	if err != nil {
 		return nil, err
 	}
-	if u.Status != Active {
-		s.session(ctx, tenant, "login", audit.Minor, user, 0, address, "refused: the account is "+u.Status)
-		return nil, fault.New(fault.Forbidden, "the account is not active").WithCode("PERMISSION_DENIED")
-	}
-	if s.hooks.tenant != nil {
-		if err := s.hooks.tenant(ctx, tenant); err != nil {
-			return nil, err
-		}
+	if err := s.mayEnter(ctx, u, address); err != nil {
+		return nil, err
 	}
 	if how == ByPassword && u.MFAEnabled {
 		raw, err := s.challenge(ctx, u, remember)
@@ -115,6 +109,18 @@ func (s *Service) Begin(ctx context.Context, tenant int32, user int64, how strin
 	}
 	ss := &Session{ID: s.ledger.Next(), User: user, How: how, MFA: how == ByMFA || how == ByPasskey, Remember: remember, tenant: tenant}
 	return s.begin(ctx, u, ss, device{address, clip(agent, 300)})
+}
+
+// mayEnter says why a user who proved who he is may not come in: his account is not active, or the tenant is not served.
+func (s *Service) mayEnter(ctx context.Context, u *User, address string) error {
+	if u.Status != Active {
+		s.session(ctx, u.Tenant, "login", audit.Minor, u.ID, 0, address, "refused: the account is "+u.Status)
+		return fault.New(fault.Forbidden, "the account is not active").WithCode("PERMISSION_DENIED")
+	}
+	if s.hooks.tenant != nil {
+		return s.hooks.tenant(ctx, u.Tenant)
+	}
+	return nil
 }
 
 func clip(text string, most int) string {

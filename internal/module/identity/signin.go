@@ -72,16 +72,14 @@ func (s *Service) try(ctx context.Context, g *guess, user int64, what string, la
 	return false, nil
 }
 
-// SignIn checks a password, and where the user has a second factor asks for its code. Unauthenticated where address, password or code are
-// wrong, and nobody is told which; Forbidden with the code [web.Locked] after too many wrong guesses, with PERMISSION_DENIED where the
-// password was right and the account is not active; TooMany where too much is tried at once.
-func (s *Service) SignIn(ctx context.Context, a SignIn) (*SignedIn, error) {
+// Prove checks a password alone, and begins no session: for whoever keeps sessions of his own. Where the user has a second factor, challenge is
+// not "": the first argument of ProveCode. It fails as [Service.SignIn] does.
+func (s *Service) Prove(ctx context.Context, a SignIn) (u *User, challenge string, err error) {
 	if len(a.Password) > 4*MaxPassword || len(a.Email) > 254 {
-		return nil, errWrong()
+		return nil, "", errWrong()
 	}
-	u, err := s.ByEmail(ctx, a.Tenant, a.Email)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return nil, err
+	if u, err = s.ByEmail(ctx, a.Tenant, a.Email); err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, "", err
 	}
 	hash, id := "", int64(0)
 	if u != nil {
@@ -89,20 +87,50 @@ func (s *Service) SignIn(ctx context.Context, a SignIn) (*SignedIn, error) {
 	}
 	g, err := s.newGuess(ctx, a.Tenant, a.Email, a.Address)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	ok, err := s.try(ctx, g, id, "wrong password, or nobody's address", u == nil || !u.MFAEnabled, func() (bool, error) { return s.hasher.verify(ctx, normal(a.Password), hash) })
+	ok, err := s.try(ctx, g, id, "wrong password, or nobody's address", u == nil || !u.MFAEnabled, func() (bool, error) {
+		return s.hasher.verify(ctx, normal(a.Password), hash)
+	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if !ok {
-		return nil, errWrong()
+		return nil, "", errWrong()
 	}
-	in, err := s.Begin(ctx, a.Tenant, u.ID, ByPassword, a.Remember, a.Address, a.Agent)
-	if err != nil || !in.NeedsMFA || a.Code == "" {
-		return in, err
+	if err := s.mayEnter(ctx, u, a.Address); err != nil || !u.MFAEnabled {
+		return u, "", err
 	}
-	return s.SecondFactor(ctx, a.Tenant, in.MFAToken, a.Code, a.Address, a.Agent)
+	challenge, err = s.challenge(ctx, u, a.Remember)
+	return u, challenge, err
+}
+
+// ProveCode ends what Prove began: the user, and whether he is to be remembered.
+func (s *Service) ProveCode(ctx context.Context, tenant int32, challenge, code, address string) (*User, bool, error) {
+	u, remember, err := s.Challenged(ctx, tenant, challenge)
+	if err != nil {
+		return nil, false, err
+	}
+	if err := s.CheckCode(ctx, tenant, u.ID, code, address); err != nil {
+		return nil, false, err
+	}
+	return u, remember, s.mayEnter(ctx, u, address)
+}
+
+// SignIn checks a password, and where the user has a second factor asks for its code. Unauthenticated where address, password or code are
+// wrong, and nobody is told which; Forbidden with the code [web.Locked] after too many wrong guesses, with PERMISSION_DENIED where the
+// password was right and the account is not active; TooMany where too much is tried at once.
+func (s *Service) SignIn(ctx context.Context, a SignIn) (*SignedIn, error) {
+	u, challenge, err := s.Prove(ctx, a)
+	switch {
+	case err != nil:
+		return nil, err
+	case challenge == "":
+		return s.Begin(ctx, a.Tenant, u.ID, ByPassword, a.Remember, a.Address, a.Agent)
+	case a.Code == "":
+		return &SignedIn{User: User{ID: u.ID, Tenant: a.Tenant}, NeedsMFA: true, MFAToken: challenge, Remember: a.Remember}, nil
+	}
+	return s.SecondFactor(ctx, a.Tenant, challenge, a.Code, a.Address, a.Agent)
 }
 
 // CheckPassword says whether it is the user's password: nil, or Unauthenticated; wrong guesses count as those of signing in.
@@ -180,11 +208,8 @@ func (s *Service) Challenged(ctx context.Context, tenant int32, raw string) (*Us
 
 // SecondFactor ends a sign-in that asked for one: raw is [SignedIn].MFAToken.
 func (s *Service) SecondFactor(ctx context.Context, tenant int32, raw, code, address, agent string) (*SignedIn, error) {
-	u, remember, err := s.Challenged(ctx, tenant, raw)
+	u, remember, err := s.ProveCode(ctx, tenant, raw, code, address)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.CheckCode(ctx, tenant, u.ID, code, address); err != nil {
 		return nil, err
 	}
 	return s.Begin(ctx, tenant, u.ID, ByMFA, remember, address, agent)

@@ -70,13 +70,6 @@ func at(micros int64) time.Time {
 	return time.UnixMicro(micros).UTC()
 }
 
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
 func profilePlace(id int64) string { return "identity.user/" + strconv.FormatInt(id, 10) }
 
 // open opens the row's profile and works out its permissions.
@@ -232,6 +225,8 @@ func likeRole(name string) string {
 }
 
 // setMFA says in a transaction whether the user has a second factor. Call forgetUser after it.
+//
+//nolint:unused // for second factors, which come by joinFlows
 func (s *Service) setMFA(ctx context.Context, tx sqldb.Tx, tenant int32, user int64, on bool) error {
 	n := int64(0)
 	if on {
