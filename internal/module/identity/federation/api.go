@@ -320,7 +320,7 @@ func (s *Service) end(w http.ResponseWriter, r *http.Request, p *Provider, who *
 		}
 		return err
 	}
-	in, err := s.o.Users.Begin(r.Context(), p.tenant, u.ID, "federation:"+p.ID, false, c.Address, r.UserAgent())
+	in, err := s.o.Users.Begin(r.Context(), p.tenant, u.ID, identity.ByExternal, false, c.Address, r.UserAgent())
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (s *Service) FinishSignIn(ctx context.Context, tenant int32, answer []byte,
 		s.cloned(ctx, tenant, key)
 		return nil, refused
 	}
-	return s.o.Users.Begin(ctx, tenant, key.subject, How, remember, address, agent)
+	return s.o.Users.Begin(ctx, tenant, key.subject, identity.ByPasskey, remember, address, agent)
 }
 
 // check holds an answer against its credential; no passkey where it is refused.

@@ -64,9 +64,6 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// How is how a sign-in by passkey is told to [Users]: possession and verification of the person in one, thus two factors.
-const How = "passkey"
-
 const (
 	challengeLife = 5 * time.Minute
 	maxPasskeys   = 20 // of one user
