@@ -268,8 +268,13 @@ func TestSignInAttacks(t *testing.T) {
 			"a changed signature": func(o m) m {
 				return change("signature", func(b []byte) []byte { b[len(b)-1] ^= 1; return b })(mine.get(t, o))
 			},
-			"changed data":         func(o m) m { return change("authenticatorData", func(b []byte) []byte { b[36] ^= 8; return b })(mine.get(t, o)) },
-			"a registration's":     func(o m) m { a := mine.create(t, m{"publicKey": m{"challenge": o["publicKey"].(m)["challenge"]}}); return a },
+			"changed data": func(o m) m {
+				return change("authenticatorData", func(b []byte) []byte { b[36] ^= 8; return b })(mine.get(t, o))
+			},
+			"a registration's": func(o m) m {
+				a := mine.create(t, m{"publicKey": m{"challenge": o["publicKey"].(m)["challenge"]}})
+				return a
+			},
 			"a register challenge": func(m) m { return mine.get(t, w.begin("/register/begin", bearer)) },
 		} {
 			user := mine.user
