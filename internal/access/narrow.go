@@ -111,8 +111,6 @@ func aboutNobody(typ string) bool {
 	switch typ {
 	case "Schedule", "Slot", "Medication", "MedicationKnowledge", "InsurancePlan", "ChargeItemDefinition":
 		return true
-	case "Device":
-		return false
 	}
 	groups := typeGroups()[typ]
 	return slices.Contains(groups, "directory") || slices.Contains(groups, "definition")

@@ -48,7 +48,7 @@ const (
 	people     = "Patient Person RelatedPerson Group"
 	financial  = "Account ChargeItem ChargeItemDefinition Claim ClaimResponse Contract Coverage CoverageEligibilityRequest CoverageEligibilityResponse " +
 		"EnrollmentRequest EnrollmentResponse ExplanationOfBenefit InsurancePlan Invoice PaymentNotice PaymentReconciliation"
-	staffReads = directory + " " + devices + " " + definition + " Medication MedicationKnowledge"
+	staffReads = directory + " " + definition + " Medication MedicationKnowledge"
 )
 
 // everywhere are all types of R4.
@@ -82,19 +82,19 @@ func TestRoles(t *testing.T) {
 		{"hospital_admin", user("hospital_admin"), []line{{everywhere(), "cruds"}}},
 		{"medical_director", user("medical_director"), []line{{everywhere(), "rs"}}},
 		{"compliance_officer", user("compliance_officer"), []line{{everywhere(), "rs"}}},
-		{"super_admin", user("super_admin"), []line{{directory + " DeviceMetric " + definition, "cruds"}}},
-		{"system_admin", user("system_admin"), []line{{directory + " DeviceMetric " + definition, "cruds"}}},
+		{"super_admin", user("super_admin"), []line{{directory + " " + definition, "cruds"}}},
+		{"system_admin", user("system_admin"), []line{{directory + " " + definition, "cruds"}}},
 		{"sudan_health_inspector", user("sudan_health_inspector"), []line{
 			{"Patient RelatedPerson " + clinical + " " + medication + " " + directory + " " + devices + " " + definition, "rs"}}},
-		{"doctor", user("doctor"), []line{{staffReads, "rs"}, {clinical + " " + medication + " " + scheduling, "cruds"}, {people, "crus"},
+		{"doctor", user("doctor"), []line{{staffReads, "rs"}, {clinical + " " + medication + " " + scheduling, "cruds"}, {people + " " + devices, "crus"},
 			{"Coverage Account", "rs"}, {"ChargeItem Provenance", "crs"}}},
 		{"nurse", user("nurse"), []line{{staffReads + " " + medication, "rs"}, {clinical + " " + scheduling + " MedicationAdministration MedicationStatement", "crus"},
-			{people, "rus"}, {"Provenance", "crs"}}},
+			{people, "rus"}, {devices, "crus"}, {"Provenance", "crs"}}},
 		{"receptionist", user("receptionist"), []line{{staffReads + " Encounter", "rs"}, {"Patient RelatedPerson Coverage " + scheduling, "crus"}}},
-		{"lab_technician", user("lab_technician"), []line{{staffReads + " Patient", "rs"}, {"ServiceRequest", "rus"}, {"Specimen DiagnosticReport Observation", "crus"}}},
+		{"lab_technician", user("lab_technician"), []line{{staffReads + " Patient " + devices, "rs"}, {"ServiceRequest", "rus"}, {"Specimen DiagnosticReport Observation", "crus"}}},
 		{"pharmacist", user("pharmacist"), []line{{staffReads + " AllergyIntolerance Patient", "rs"}, {medication, "crus"}, {"MedicationRequest", "rus"}}},
 		{"billing_clerk", user("billing_clerk"), []line{{staffReads + " Patient RelatedPerson Encounter Appointment", "rs"}, {financial, "crus"}}},
-		{"inventory_manager", user("inventory_manager"), []line{{staffReads, "rs"}, {"Medication MedicationKnowledge Substance", "crus"}}},
+		{"inventory_manager", user("inventory_manager"), []line{{staffReads + " " + devices, "rs"}, {"Medication MedicationKnowledge Substance", "crus"}}},
 		{"patient without a record", user("patient"), []line{
 			{"Practitioner PractitionerRole Organization Location HealthcareService Schedule Slot Medication MedicationKnowledge " + definition, "rs"}}},
 		{"nobody's role", user("operator"), nil},
@@ -105,7 +105,7 @@ func TestRoles(t *testing.T) {
 		{"a service without role", access.Principal{Tenant: 1, Kind: "service"}, nil},
 		{"device", access.Principal{Tenant: 1, Kind: "device", Roles: []string{"device"}}, []line{
 			{"Observation Device DeviceMetric Media", "crus"}, {"Patient Location DeviceRequest DeviceUseStatement", "rs"}}},
-		{"alias physician", user("Physician"), []line{{staffReads, "rs"}, {clinical + " " + medication + " " + scheduling, "cruds"}, {people, "crus"},
+		{"alias physician", user("Physician"), []line{{staffReads, "rs"}, {clinical + " " + medication + " " + scheduling, "cruds"}, {people + " " + devices, "crus"},
 			{"Coverage Account", "rs"}, {"ChargeItem Provenance", "crs"}}},
 	}
 	for _, m := range matrix {
@@ -165,7 +165,7 @@ func TestResources(t *testing.T) {
 		{"doctor in an emergency", emergency, access.Read, "Patient/3 Observation/secret1", "Invoice/i1"},
 		{"admin", staff("admin", "Practitioner/x"), access.Delete, "Patient/3 Observation/secret1 Location/ward1", ""},
 		{"admin for marketing", ads, access.Read, "Location/ward1", "Patient/1 Observation/lab1"},
-		{"receptionist", staff("receptionist", "Practitioner/x"), access.Read, "Patient/1 Encounter/e1 Appointment/a1 Slot/s", "Observation/lab1 Condition/c1 Patient/3 Invoice/i1"},
+		{"receptionist", staff("receptionist", "Practitioner/x"), access.Read, "Patient/1 Encounter/e1 Appointment/a1 Slot/s", "Observation/lab1 Condition/c1 Patient/3 Invoice/i1 Device/d1"},
 		{"lab technician", staff("lab_technician", "Practitioner/x"), access.Search, "Patient/1 Observation/lab1 Observation/lab2", "Observation/vital1 Condition/c1 Appointment/a1"},
 		{"lab technician", staff("lab_tech", "Practitioner/x"), access.Create, "Observation/lab1", "Observation/vital1 Patient/1"},
 		{"patient", patient, access.Read, "Patient/1 Observation/lab1 Observation/secret1 Encounter/e1 Appointment/a1 Consent/k1 Task/k1 Invoice/i1 Practitioner/gp Slot/s Schedule/s Device/d1 CareTeam/t1",
