@@ -225,6 +225,9 @@ func (s *Service) changeRoles(ctx context.Context, tenant int32, id int64, chang
 		return err
 	}
 	roles := change(slices.Clone(u.Roles))
+	if ctx, err = s.as(ctx, tenant, u, append(slices.Clone(roles), u.Roles...)...); err != nil {
+		return err
+	}
 	_, err = s.o.Directory.Update(ctx, tenant, id, identity.Change{Roles: &roles})
 	return err
 }

@@ -5,7 +5,9 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
+	"slices"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/module/identity"
@@ -29,10 +31,13 @@ type Directory interface {
 type Options struct {
 	Ledger      *record.Ledger
 	Directory   Directory
-	Clock       clock.Clock                                               // nil: the machine's
-	Base        func(tenant int32) string                                 // what a tenant's public addresses begin with: "https://clinic.example"
-	DefaultRole string                                                    // of a user who is in no group; "": patient, who has no record linked and so sees nobody's
-	Deleted     func(ctx context.Context, tenant int32, user int64) error // told of each user that was deleted; nil: nobody is
+	Clock       clock.Clock               // nil: the machine's
+	Base        func(tenant int32) string // what a tenant's public addresses begin with: "https://clinic.example"
+	DefaultRole string                    // of a user who is in no group; "": patient, who has no record linked and so sees nobody's
+	// Roles may be given and taken by whoever holds users:write, although they may do more than he: the operator trusts the directory with them.
+	// All others are given by callers who may do themselves what the role may.
+	Roles   []string
+	Deleted func(ctx context.Context, tenant int32, user int64) error // told of each user that was deleted; nil: nobody is
 }
 
 // Service is the SCIM service of all tenants. It is safe for concurrent use.
@@ -41,6 +46,7 @@ type Service struct {
 	ledger        *record.Ledger
 	now           clock.Clock
 	users, groups *kind
+	trusted       []string
 	mux           *http.ServeMux
 }
 
@@ -75,7 +81,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := o.Ledger.Migrate(ctx, "scim", fsys); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, ledger: o.Ledger, now: o.Clock, users: userKind(), groups: groupKind()}
+	s := &Service{o: o, ledger: o.Ledger, now: o.Clock, users: userKind(), groups: groupKind(), trusted: append([]string{o.DefaultRole}, o.Roles...)}
 	s.mux = s.routes()
 	return s, nil
 }
@@ -87,6 +93,30 @@ func (s *Service) Handler() http.Handler { return s.mux }
 func Tables() []record.Table {
 	return []record.Table{{Name: "scim_resource", Columns: []string{"tenant", "kind", "id", "external", "name", "body",
 		"created_by", "created_at", "updated_by", "updated_at", "deleted_at"}}}
+}
+
+// as returns ctx for a change of a user (nil: one who is made) who has or will have these roles. Where all are trusted, or permit nothing, and
+// the user may do no more than they, the change is the service's own, made on the caller's behalf and told so in the audit; else the
+// caller must be allowed to make it.
+func (s *Service) as(ctx context.Context, tenant int32, u *identity.User, names ...string) (context.Context, error) {
+	roles, err := s.o.Directory.Roles(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, name := range names {
+		i := slices.IndexFunc(roles, func(r identity.Role) bool { return r.Name == name })
+		if i < 0 || len(roles[i].Permissions) > 0 && !slices.Contains(s.trusted, name) {
+			return ctx, nil
+		}
+		all = append(all, roles[i].Permissions...)
+	}
+	if u != nil && slices.ContainsFunc(u.Permissions, func(p string) bool { return !slices.Contains(all, p) }) {
+		return ctx, nil
+	}
+	c := access.From(ctx)
+	c.Grant = access.Everything()
+	return access.With(ctx, c), nil
 }
 
 func (s *Service) base(tenant int32) string { return s.o.Base(tenant) + "/scim/v2" }

@@ -235,13 +235,17 @@ func (s *Service) createUser(ctx context.Context, tenant int32, r object) (objec
 		status = identity.Inactive
 	}
 	password, _ := get(r, "password").(string)
-	u, err := s.o.Directory.Create(ctx, tenant, identity.NewUser{Email: w.email, Username: w.username(), Password: password, FirstName: w.first, LastName: w.last,
+	as, err := s.as(ctx, tenant, nil, s.o.DefaultRole)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.o.Directory.Create(as, tenant, identity.NewUser{Email: w.email, Username: w.username(), Password: password, FirstName: w.first, LastName: w.last,
 		Phone: w.phone, Locale: w.locale, Department: w.department, Role: s.o.DefaultRole, Status: status, EmailVerified: true})
 	if err != nil {
 		return nil, err
 	}
 	if err := s.write(ctx, tenant, s.users.name, idOf(u.ID), access.From(ctx).Who, rest(r)); err != nil {
-		return nil, s.undo(ctx, tenant, u.ID, err)
+		return nil, s.undo(as, tenant, u.ID, err)
 	}
 	return s.told(ctx, u)
 }
@@ -301,7 +305,11 @@ func (s *Service) changeUser(ctx context.Context, u *identity.User, r object) (o
 		}
 	}
 	if c != (identity.Change{}) {
-		if u, err = s.o.Directory.Update(ctx, u.Tenant, u.ID, c); err != nil {
+		as, err := s.as(ctx, u.Tenant, u, u.Roles...)
+		if err != nil {
+			return nil, err
+		}
+		if u, err = s.o.Directory.Update(as, u.Tenant, u.ID, c); err != nil {
 			if e := s.write(ctx, access.From(ctx).Tenant, s.users.name, id, who, before.body); e != nil {
 				return nil, e
 			}
@@ -313,7 +321,11 @@ func (s *Service) changeUser(ctx context.Context, u *identity.User, r object) (o
 
 // deleteUser deletes a user and what is kept of it.
 func (s *Service) deleteUser(ctx context.Context, u *identity.User) error {
-	if err := s.o.Directory.Delete(ctx, u.Tenant, u.ID); err != nil {
+	as, err := s.as(ctx, u.Tenant, u, u.Roles...)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Directory.Delete(as, u.Tenant, u.ID); err != nil {
 		return err
 	}
 	if s.o.Deleted != nil {
