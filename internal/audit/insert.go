@@ -173,3 +173,6 @@ func column[V any](rows []Row, value func(*Row) V) []V {
 // AfterRestorePostgres has positions go on behind those that a backup brought from another server.
 const AfterRestorePostgres = "INSERT INTO setting (name, value) SELECT 'audit.base.' || current_setting('nilecare.tenant'), greatest(0, coalesce(max(pos), 0) + 1 - pg_current_xact_id()::text::bigint)::text FROM audit_entry" +
 	" ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+// BehindPostgres tells whether the next position of tenant $1 would stand before one that is there.
+const BehindPostgres = "SELECT coalesce((SELECT max(pos) FROM audit_entry WHERE tenant = $1), 0) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + coalesce((SELECT max(value::bigint) FROM setting WHERE name = 'audit.base.' || $1::bigint::text), 0)"

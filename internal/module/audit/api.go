@@ -39,6 +39,15 @@ func (s *Service) Routes() []api.Route {
 			get(root+"/export", export, "The audit as a file: json, ndjson, csv or cef", nil, append(slices.Clone(filters[:9]), "format"), s.serveExport),
 			get(root+"/summary", read, "How many entries there are of each kind of act", summary{}, []string{"from", "to"}, s.serveSummary),
 			get(root+"/verify", read, "Verify the chain of blocks", ledger.Report{}, nil, s.serveVerify),
+			get(root+"/user/{user}", read, "What a user did", logList{}, filters[1:], s.served(func(r *http.Request, f *ledger.Filter) error {
+				f.Who = users([]string{r.PathValue("user")})
+				return nil
+			})),
+			get(root+"/resource/{type}/{id}", read, "What was done with a resource", logList{}, filters[4:], s.served(func(r *http.Request, f *ledger.Filter) (err error) {
+				f.Types = []string{r.PathValue("type")}
+				f.Num, err = s.number(r.Context(), r.PathValue("type"), r.PathValue("id"))
+				return err
+			})),
 			get(root+"/{id}", read, "One entry of the audit", logJSON{}, nil, s.serveOne),
 		)
 	}
@@ -324,6 +333,20 @@ func (s *Service) serveList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.listed(w, r, f, nil)
+}
+
+// served is serveList with a part of the filter in the path.
+func (s *Service) served(part func(*http.Request, *ledger.Filter) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		f, err := s.filter(r)
+		if err == nil {
+			err = part(r, &f)
+		}
+		if err != nil {
+			return err
+		}
+		return s.listed(w, r, f, nil)
+	}
 }
 
 func idOf(r *http.Request, what string) (int64, error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -164,6 +163,11 @@ func TestAPI(t *testing.T) {
 			} {
 				if a := s.get("/api/v1/audit-logs?" + query); len(a.Data.Logs) != want || a.Pagination.Total != want {
 					t.Errorf("%s: %d logs, total %d, want %d", query, len(a.Data.Logs), a.Pagination.Total, want)
+				}
+			}
+			for path, want := range map[string]int{"/api/v1/audit/logs/user/6": 2, "/api/v1/audit-logs/user/User%2F5?action=read": 1, "/api/v1/audit-logs/resource/Patient/osman": 2, "/api/v1/audit-logs/resource/User/77": 1} {
+				if a := s.get(path); len(a.Data.Logs) != want {
+					t.Errorf("%s: %d logs, want %d", path, len(a.Data.Logs), want)
 				}
 			}
 			a := s.get("/api/v1/audit-logs?user=5")
@@ -448,5 +452,3 @@ func each(n *fhir.Node) func(func(*fhir.Node) bool) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

@@ -69,10 +69,46 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if err := e.takeNode(ctx); err != nil {
 		return err
 	}
+	if err := e.rebase(ctx); err != nil {
+		return err
+	}
 	return e.db.Read(ctx, 1, func(q sqldb.Querier) error {
-		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT greatest(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0))")
+		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT greatest(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0), coalesce((SELECT max(id) FROM audit_entry WHERE tenant = 1), 0))")
 		return err
 	})
+}
+
+// rebase has the positions of the audit go on behind those that are there: after a dump was loaded into another server, whose
+// transactions have smaller numbers.
+func (e *Engine) rebase(ctx context.Context) error {
+	var tenants []int64
+	if err := e.db.Read(ctx, 1, func(q sqldb.Querier) error {
+		return sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+			var n int64
+			err := rows.Scan(&n)
+			tenants = append(tenants, n)
+			return err
+		}, "SELECT substr(name, 8)::bigint FROM setting WHERE name ~ '^tenant[.][0-9]+$'")
+	}); err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		var behind bool
+		err := e.db.Read(ctx, int32(tenant), func(q sqldb.Querier) error {
+			_, err := sqldb.QueryRow(ctx, q, []any{&behind}, audit.BehindPostgres, tenant)
+			return err
+		})
+		if err == nil && behind {
+			err = e.db.Update(ctx, int32(tenant), func(tx sqldb.Tx) error {
+				_, err := tx.Exec(ctx, audit.AfterRestorePostgres)
+				return err
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeNode finds a node number that no other process on this database holds, and holds it while the session lives.

@@ -67,10 +67,13 @@ func (e *Engine) prepare(ctx context.Context) error {
 		return err
 	}
 	return e.db.Read(ctx, func(q sqldb.Querier) error {
-		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT max(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0))")
+		_, err := sqldb.QueryRow(ctx, q, []any{&e.last}, "SELECT max(coalesce((SELECT max(seq) FROM version), 0), coalesce((SELECT max(num) FROM alias), 0), "+lastNoted+")")
 		return err
 	})
 }
+
+// lastNoted is the largest id of an audit entry: a look at the end of each tenant's part of an index.
+const lastNoted = "coalesce((SELECT max((SELECT max(id) FROM audit_entry WHERE tenant = t.tenant)) FROM (SELECT CAST(substr(name, 8) AS INTEGER) AS tenant FROM setting WHERE name LIKE 'tenant.%') t), 0)"
 
 // Migrated returns how many migrations Open ran.
 func (e *Engine) Migrated() int { return e.ran }
