@@ -3,6 +3,21 @@
 // A [Caller] travels in a request's context. Its [Grant] is the one decision: whatever roles, policies, scopes and links to
 // people allow it is worked out once, when the caller is authenticated, and asked everywhere: the record compiles the [Extent] of
 // an action into every search, so that nothing that a read would refuse is ever counted, sorted by, included or told.
+//
+// # How a decision is made
+//
+// What roles may do is data: policies in Cedar's language ([DefaultPolicies], read by [Compile]). [Policies.Grant] takes a [Principal]
+// and partially evaluates them: principal, action, context and the type of the resource are known, and evaluated by Cedar itself; what
+// speaks of the resource becomes a search predicate. The result, for an action and a type, is what some permit and no forbid matches,
+// with Cedar's semantics to the letter: a policy whose condition fails is left out. The law is tested on random policies,
+// principals and resources against Cedar's own authorizer. [Scopes.Narrow] then cuts out of the grant what the scopes of a token leave.
+//
+// Invariants: an unknown role, type, action or principal has nothing; a scope, a launch context or a second role never adds to what
+// the policies permit; a mask is taken off by nothing but a policy without it; the same question always has the same answer.
+//
+// What it does not do: it decides on resources as they are stored, so a writer asks it for both the old and the new version; it
+// hides elements directly below a resource, not the display names that other resources' references bear; and whoever may not see an
+// element must not search or sort by it, which the record sees to.
 package access
 
 import (

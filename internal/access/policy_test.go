@@ -143,6 +143,9 @@ func TestResources(t *testing.T) {
 	inTeam.CareTeams = []string{"CareTeam/t1"}
 	inOldTeam := staff("nurse", "Practitioner/x")
 	inOldTeam.CareTeams = []string{"CareTeam/old"}
+	colleague := staff("doctor", "Practitioner/x")
+	colleague.Self = append(colleague.Self, "Organization/a")
+	colleague.Organizations = []string{"Organization/a"}
 	ads := staff("admin", "Practitioner/x")
 	ads.Purpose = "HMARKT"
 	patient := access.Principal{Tenant: 1, User: 8, Roles: []string{"patient"}, Self: []string{"Patient/1"}, Patients: []string{"Patient/1"}}
@@ -162,6 +165,7 @@ func TestResources(t *testing.T) {
 		{"doctor of a team that is no more", staff("doctor", "Practitioner/gone"), access.Search, "Observation/lab1", "Observation/secret1"},
 		{"nurse in the team by its reference", inTeam, access.Search, "Observation/secret1", "Patient/3"},
 		{"nurse in the team that is no more", inOldTeam, access.Search, "Observation/lab1", "Observation/secret1"},
+		{"doctor whose organization is the general practitioner", colleague, access.Search, "Patient/2", "Observation/secret4"},
 		{"doctor in an emergency", emergency, access.Read, "Patient/3 Observation/secret1", "Invoice/i1"},
 		{"admin", staff("admin", "Practitioner/x"), access.Delete, "Patient/3 Observation/secret1 Location/ward1", ""},
 		{"admin for marketing", ads, access.Read, "Location/ward1", "Patient/1 Observation/lab1"},
@@ -262,7 +266,7 @@ func TestCompileRefuses(t *testing.T) {
 		{`permit(principal, action, resource) when { resource.patient.containsAny(["Patient/1", "x"]) };`, `references such as "Patient/1"`},
 		{`permit(principal, action, resource) when { principal.colour == "x" };`, "principal has no attribute colour"},
 		{`permit(principal, action, resource) when { context.ip == "x" };`, "context has no attribute ip"},
-		{`permit(principal, action, resource is FHIR::Pateint);`, "no resource type FHIR::Pateint"},
+		{`permit(principal, action, resource is FHIR::Human);`, "no resource type FHIR::Human"},
 		{`permit(principal, action, resource is Patient);`, "no resource type Patient"},
 		{`permit(principal, action, resource in Types::"clinic");`, "no group of types clinic"},
 		{`permit(principal, action == Action::"write", resource);`, "no action"},

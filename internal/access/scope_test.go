@@ -113,7 +113,7 @@ func TestParseScopesRefuses(t *testing.T) {
 func TestNarrow(t *testing.T) {
 	policies := compile(t, access.DefaultPolicies())
 	w := sample(t)
-	doctor := access.Principal{Tenant: 1, User: 7, Roles: []string{"doctor"}, Permissions: []string{"appointments:*", "patients:read"}, Self: []string{"Practitioner/team"}}
+	doctor := access.Principal{Tenant: 1, User: 7, Roles: []string{"doctor"}, Permissions: []string{"appointments:*", "patients:read"}, Practitioner: "Practitioner/team"}
 	patient := access.Principal{Tenant: 1, User: 8, Roles: []string{"patient"}, Permissions: []string{"appointments:create"}, Patients: []string{"Patient/1"}}
 	service := access.Principal{Tenant: 1, Kind: "service", Roles: []string{"service"}, Permissions: []string{"*"}}
 	const lab = "category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory"

@@ -83,6 +83,8 @@ const sampleText = `
 {"resourceType":"Patient","id":"1","managingOrganization":{"reference":"Organization/a"},"generalPractitioner":[{"reference":"Practitioner/gp"}]}
 {"resourceType":"Patient","id":"2","managingOrganization":{"reference":"Organization/b"}}
 {"resourceType":"Patient","id":"3","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"V"}]}}
+{"resourceType":"Patient","id":"4","generalPractitioner":[{"reference":"Organization/a"}]}
+{"resourceType":"Observation","id":"secret4","meta":{"security":[{"code":"R"}]},"status":"final","subject":{"reference":"Patient/4"},"code":{"coding":[{"system":"http://loinc.org","code":"75622-1"}]}}
 {"resourceType":"CareTeam","id":"t1","status":"active","subject":{"reference":"Patient/1"},"participant":[{"member":{"reference":"Practitioner/team"}}]}
 {"resourceType":"CareTeam","id":"old","status":"inactive","subject":{"reference":"Patient/1"},"participant":[{"member":{"reference":"Practitioner/gone"}}]}
 {"resourceType":"Encounter","id":"e1","status":"in-progress","class":{"code":"AMB"},"subject":{"reference":"Patient/1"},"location":[{"location":{"reference":"Location/ward1"}}]}
