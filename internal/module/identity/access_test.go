@@ -263,6 +263,9 @@ func TestServices(t *testing.T) {
 // TestTenants: nothing crosses from one tenant to another.
 func TestTenants(t *testing.T) {
 	each(t, nil, func(t *testing.T, w *world) {
+		if _, _, err := w.s.CreateTenant(system(1), "Second"); err != nil {
+			t.Fatal(err)
+		}
 		w.user(1, "admin@example.org", "admin")
 		other := w.user(2, "admin@example.org", "admin")
 		one := w.token("admin@example.org")

@@ -7,7 +7,10 @@ import (
 )
 
 // joinFlows sets the hooks of what stands beside signing in: second factors, break-glass, tenants, and their routes.
-func (s *Service) joinFlows(context.Context) error { return nil }
+func (s *Service) joinFlows(context.Context) error {
+	s.joinCare()
+	return nil
+}
 
 // flowTables are the flows' tables, for backups.
-func flowTables() []record.Table { return nil }
+func flowTables() []record.Table { return careTables() }

@@ -140,6 +140,7 @@ type Service struct {
 	now      clock.Clock
 	log      *slog.Logger
 	hooks    hooks
+	tenants  tenantStates
 	apps     Apps
 	cache    *cache
 	hasher   *hasher
