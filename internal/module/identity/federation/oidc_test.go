@@ -218,6 +218,7 @@ func TestOpenIDAttacks(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		o := newOpenID(w)
 		w.provider(o.row("corp"))
+		w.provider(o.row("second"))
 		enc := base64.RawURLEncoding.EncodeToString
 		unsigned := func(alg string) func(string) string {
 			return func(claims string) string {
@@ -266,7 +267,6 @@ func TestOpenIDAttacks(t *testing.T) {
 		w.pass(2 * time.Hour)
 
 		// The state of another browser, a state again, one too old, and the answer at another provider's callback.
-		w.provider(o.row("second"))
 		callback := w.base + "/auth/federation/corp/callback"
 		victim := newBrowser(t)
 		attacker := newBrowser(t)

@@ -53,7 +53,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains([]string{grantCode, grantRefresh, grantClient, grantDevice}, typ) {
 		return bad("unsupported_grant_type", "this grant type is not served")
 	}
-	c, err := s.authenticate(r, f)
+	c, err := s.tokenClient(r, f, typ)
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,27 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer(w, http.StatusOK, out)
 	return nil
+}
+
+// tokenClient is the client of a token request. A public client that refreshes need not name itself: SMART App Launch 2.2, "Refresh access
+// token", lists no client_id, and some apps send none. The refresh token says whose it is, and the name of a public client proves nothing.
+func (s *Server) tokenClient(r *http.Request, f url.Values, typ string) (*Client, error) {
+	if _, _, basic := r.BasicAuth(); typ != grantRefresh || basic || f.Get("refresh_token") == "" ||
+		f.Has("client_id") || f.Has("client_secret") || f.Has("client_assertion") || f.Has("client_assertion_type") {
+		return s.authenticate(r, f)
+	}
+	ss, err := s.peekRefresh(r.Context(), tenantOf(r.Context()), f.Get("refresh_token"))
+	if err != nil {
+		return nil, err
+	}
+	if ss == nil {
+		return nil, badGrant("the refresh token is not valid, has expired, or was used")
+	}
+	c, err := s.findClient(r.Context(), tenantOf(r.Context()), ss.client)
+	if err == nil && (c == nil || !c.public()) {
+		err = badClient("client authentication is missing")
+	}
+	return c, err
 }
 
 func badGrant(text string) *failure { return bad("invalid_grant", text) }
