@@ -17,7 +17,7 @@ import (
 type Options struct {
 	Clock   clock.Clock   // nil: the system's
 	Every   time.Duration // how long an entry waits to be written at most; 0: 250 ms
-	Batch   int           // how many are written without waiting; 0: 1,000
+	Batch   int           // how many are written without waiting; 0: 5,000
 	Buffer  int           // how many may wait: then Note waits too; 0: 16,384
 	SealTic time.Duration // how often blocks are made; 0: 1 s
 	Anchors string        // the file of signed checkpoints; "": none are written
