@@ -126,8 +126,9 @@ func signedInJSON(in *SignedIn) map[string]any {
 	}
 	user := userJSON(&in.User)
 	return map[string]any{"success": true, "token": in.AccessToken, "accessToken": in.AccessToken, "refreshToken": in.RefreshToken, "user": user,
-		"expiresIn": int(accessLife / time.Second),
-		"data":      map[string]any{"user": user, "token": in.AccessToken, "accessToken": in.AccessToken, "refreshToken": in.RefreshToken}}
+		"expiresIn": int(accessLife / time.Second), "mfaSetupRequired": in.MustSetUp,
+		"data": map[string]any{"user": user, "token": in.AccessToken, "accessToken": in.AccessToken, "refreshToken": in.RefreshToken,
+			"mfaSetupRequired": in.MustSetUp}}
 }
 
 // SetCookies gives the browser the session, the refresh token and a CSRF token: until the session's end where it is to be remembered, else
@@ -428,6 +429,10 @@ func (s *Service) register(w http.ResponseWriter, r *http.Request) error {
 		FirstName: in.FirstName, LastName: in.LastName, Role: "patient", Status: Active})
 	if err != nil {
 		return err
+	}
+	if err := s.send(r.Context(), u, forVerify, verifyLife); err != nil {
+		// The account is there: the letter can be asked for again.
+		s.log.ErrorContext(r.Context(), "the letter to verify an address was not queued", "kind", fault.KindOf(err).String())
 	}
 	got, err := s.Begin(r.Context(), u.Tenant, u.ID, ByPassword, false, caller(r).Address, r.UserAgent())
 	if err != nil {

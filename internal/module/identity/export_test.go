@@ -30,3 +30,6 @@ func Breached(path, password string) (bool, error) {
 	}
 	return b.holds(password)
 }
+
+// SendDue sends a tenant's mail that may go out now.
+func (s *Service) SendDue(ctx context.Context, tenant int32) error { return s.sendDue(ctx, tenant) }

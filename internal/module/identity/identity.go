@@ -105,6 +105,7 @@ type Settings struct {
 	Lock                           time.Duration // the first lock (30 minutes); each one after it is twice as long, up to a day
 	AddressFailures                int           // wrong guesses from one address that make it wait (50)
 	Register                       bool          // anybody may make an account by POST /api/v1/auth/register, with the role patient and no record (no)
+	RequireMFA                     []string      // roles that must have a second factor: their users are told so when they sign in without one (none)
 	BreachedFile                   string        // SHA-1 hashes of breached passwords, as Have I Been Pwned gives them, sorted; "": the built-in list alone
 }
 

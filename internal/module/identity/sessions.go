@@ -174,7 +174,7 @@ func (s *Service) begin(ctx context.Context, u *User, ss *Session, d device) (*S
 	u.LastLogin = at(now.UnixMicro())
 	s.session(ctx, u.Tenant, "login", audit.Success, u.ID, ss.ID, d.Address, ss.How)
 	in := &SignedIn{User: *u, Session: ss.ID, Cookie: s.handle(u.Tenant, ss.ID, cookie), RefreshToken: s.handle(u.Tenant, ss.ID, refresh), Expires: ss.Expires,
-		Remember: ss.Remember}
+		Remember: ss.Remember, MustSetUp: !ss.MFA && s.mustHaveMFA(u)}
 	in.AccessToken, err = s.accessToken(ctx, u, ss)
 	return in, err
 }
@@ -428,6 +428,8 @@ func (s *Service) Sweep(ctx context.Context, tenant int32, after time.Duration) 
 				AND (expires_at < $2 OR deleted_at > 0 AND deleted_at < $2))`,
 			"DELETE FROM identity_attempt WHERE tenant = $1 AND failed_at < $2 AND locked_until < $2",
 			"DELETE FROM identity_setup WHERE tenant = $1 AND expires_at < $2",
+			"DELETE FROM identity_code WHERE tenant = $1 AND expires_at < $2",
+			"DELETE FROM identity_mail WHERE tenant = $1 AND expires_at < $2",
 			"DELETE FROM identity_key_secret WHERE tenant = $1 AND expires_at > 0 AND expires_at < $2",
 			"DELETE FROM identity_session WHERE tenant = $1 AND (expires_at < $2 OR deleted_at > 0 AND deleted_at < $2)",
 		} {

@@ -225,8 +225,6 @@ func likeRole(name string) string {
 }
 
 // setMFA says in a transaction whether the user has a second factor. Call forgetUser after it.
-//
-//nolint:unused // for second factors, which come by joinFlows
 func (s *Service) setMFA(ctx context.Context, tx sqldb.Tx, tenant int32, user int64, on bool) error {
 	n := int64(0)
 	if on {

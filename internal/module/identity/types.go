@@ -25,6 +25,7 @@ type SignedIn struct {
 	Expires      time.Time // of the session, at last; what a browser keeps its cookies until where Remember was said
 	Remember     bool
 	NeedsMFA     bool   // a second factor is needed; of User nothing but ID and Tenant is told, and there is no session yet
+	MustSetUp    bool   // the user's role asks for a second factor, and there is none yet
 	MFAToken     string // proves the first factor to SecondFactor, for five minutes
 }
 

@@ -1,0 +1,95 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/sqldb"
+)
+
+// How often letters are asked for: by one account, and by one address, which may be a whole hospital's.
+const (
+	asksWindow      = 15 * time.Minute
+	asksOfAccount   = 3
+	asksFromAddress = 50
+)
+
+// errUndo ends a transaction that was not meant to leave anything.
+var errUndo = errors.New("identity: not kept")
+
+// RequestReset has a letter sent to whoever has the address, if that is an active user. The same work is done for an address that nobody has:
+// neither answer nor time tells which accounts exist. TooMany where it is asked for too often.
+func (s *Service) RequestReset(ctx context.Context, tenant int32, email, address string) error {
+	if len(email) > 254 {
+		return nil
+	}
+	if address != "" {
+		if err := s.mayAsk(ctx, tenant, "from", address, asksFromAddress, asksWindow); err != nil {
+			return err
+		}
+	}
+	if err := s.mayAsk(ctx, tenant, forReset, plainEmail(email), asksOfAccount, asksWindow); err != nil {
+		return err
+	}
+	u, err := s.ByEmail(ctx, tenant, email)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	real := err == nil && u.Status == Active
+	if u == nil {
+		u = &User{Tenant: tenant, Email: email}
+	}
+	put, _, err := s.issue(ctx, u, forReset, resetLife)
+	if err != nil {
+		return err
+	}
+	err = s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+		if err := put(tx); err != nil || real {
+			return err
+		}
+		return errUndo
+	})
+	if errors.Is(err, errUndo) {
+		err = nil
+	}
+	if err == nil && real {
+		s.security(ctx, tenant, "password-reset", "low", u.ID, address, "a letter for a new password was asked for")
+	}
+	return err
+}
+
+// ResetValid reports whether a password can be set by the code. asked is the tenant that the request is for; 0: it does not say.
+func (s *Service) ResetValid(ctx context.Context, asked int32, code string) (bool, error) {
+	u, err := s.codeOwner(ctx, asked, forReset, code)
+	if fault.Is(err, fault.Invalid) {
+		return false, nil
+	}
+	return err == nil && u.Status == Active, err
+}
+
+// ConfirmReset gives the code's user a new password. It ends all sessions and takes back a lock-out; a second factor stays. Invalid where the code is no
+// good, or the password is not allowed: then the code stays good.
+func (s *Service) ConfirmReset(ctx context.Context, asked int32, code, password string) error {
+	u, err := s.codeOwner(ctx, asked, forReset, code)
+	if err != nil {
+		return err
+	}
+	if u.Status != Active {
+		return errCode()
+	}
+	if err := s.checkPasswordRules(password, u); err != nil {
+		return err
+	}
+	if err := s.ledger.Update(ctx, u.Tenant, func(tx sqldb.Tx) error { return s.useUp(ctx, tx, u, forReset, code) }); err != nil {
+		return err
+	}
+	// The code is used up first: of two who have it, one alone gets through. Whoever fails after it asks for another.
+	if err := s.SetPassword(access.With(ctx, systemFor(ctx, u.Tenant)), u.Tenant, u.ID, password, 0); err != nil {
+		return err
+	}
+	s.security(ctx, u.Tenant, "password-reset", "medium", u.ID, access.From(ctx).Address, "a new password was chosen by a mailed link")
+	return nil
+}
