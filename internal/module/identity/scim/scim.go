@@ -53,6 +53,18 @@ type Service struct {
 //go:embed migration
 var migrations embed.FS
 
+// Module is the name that the package's tables are migrated under.
+const Module = "scim"
+
+// Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migration")
+	if err != nil {
+		panic(Module + ": " + err.Error()) // only for a path that is none
+	}
+	return sub
+}
+
 // The bounds of requests.
 const (
 	maxBody      = 1 << 20 // bytes
@@ -74,11 +86,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.DefaultRole == "" {
 		o.DefaultRole = "patient"
 	}
-	fsys, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		return nil, err
-	}
-	if err := o.Ledger.Migrate(ctx, "scim", fsys); err != nil {
+	if err := o.Ledger.Migrate(ctx, Module, Migrations()); err != nil {
 		return nil, err
 	}
 	s := &Service{o: o, ledger: o.Ledger, now: o.Clock, users: userKind(), groups: groupKind(), trusted: append([]string{o.DefaultRole}, o.Roles...)}
