@@ -49,7 +49,7 @@ func (p *Program) verifyAuditFile(ctx context.Context, f *auditFlags, path strin
 	defer in.Close()
 	var anchors []ledger.Anchor
 	if f.anchors != "" {
-		if anchors, _, err = ledger.ReadAnchors(f.anchors, 1); err != nil {
+		if anchors, _, err = ledger.ReadAnchors(f.anchors, int32(p.cfg.Tenant)); err != nil {
 			return err
 		}
 	}
@@ -74,7 +74,7 @@ func auditVerifyTo(ctx context.Context, store *opened, params url.Values, out io
 	if err := store.log.Flush(ctx); err != nil {
 		return err
 	}
-	ok, err := ledger.VerifyTo(ctx, store.Ledger(), 1, anchors, out)
+	ok, err := ledger.VerifyTo(ctx, store.Ledger(), tenantOf(ctx), anchors, out)
 	if err == nil && !ok {
 		err = errFindings
 	}
@@ -85,9 +85,9 @@ func auditExportTo(ctx context.Context, store *opened, _ url.Values, out io.Writ
 	if err := store.log.Flush(ctx); err != nil {
 		return err
 	}
-	anchors, _, err := ledger.ReadAnchors(store.program.anchorsFile(), 1)
+	anchors, _, err := ledger.ReadAnchors(store.program.anchorsFile(), tenantOf(ctx))
 	if err != nil {
 		return err
 	}
-	return ledger.ExportTo(ctx, store.Ledger(), 1, anchors, time.Now(), out)
+	return ledger.ExportTo(ctx, store.Ledger(), tenantOf(ctx), anchors, time.Now(), out)
 }

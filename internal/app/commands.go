@@ -35,6 +35,7 @@ func commands() []command {
 		{name: "erase", args: "PATIENT", help: "destroy a patient's key, and with it the patient's record", least: 1, most: 1, build: buildErase},
 		{name: "user", args: "create|password|list", help: "make a user, give one a new password, or list them", least: 1, most: 1, build: buildUser},
 		{name: "apikey", args: "create|list|revoke [ID]", help: "make an API key and print it alone, list them, or end one", least: 1, most: 2, build: buildAPIKey},
+		{name: "tenant", args: "create NAME|list|suspend N|resume N|delete N", help: "keep the tenants beside the first", least: 1, most: 2, build: plain((*Program).tenant)},
 		{name: "keys", args: "[rotate root|tenant|signing] [retire]", help: "show the keys and their states, have a new one take over, or drop old root keys", most: 2, build: buildKeys},
 		{name: "audit", args: "verify|export [FILE]", help: "prove that nothing was changed in the audit, or write it out", least: 1, most: 2, build: buildAudit},
 		{name: "migrate", help: "bring the database's schema forward", build: plain((*Program).migrate)},

@@ -74,7 +74,7 @@ func listenControl(ctx context.Context, data string) (net.Listener, error) {
 func (s *server) control() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
-		do, ok := operations()[name]
+		_, ok := operations()[name]
 		if !ok || r.Method != http.MethodPost {
 			http.NotFound(w, r)
 			return
@@ -84,7 +84,7 @@ func (s *server) control() http.Handler {
 		w.WriteHeader(http.StatusOK)
 		err := r.ParseForm() // what an operation is told may be a secret: it stands in no URL
 		if err == nil {
-			err = do(r.Context(), s.store, r.PostForm, w)
+			err = runOperation(r.Context(), name, s.store, r.PostForm, w)
 		}
 		end := endDone
 		switch {

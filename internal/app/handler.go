@@ -103,10 +103,10 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth2/"), strings.HasPrefix(path, fhirPath+"/.well-known/"):
 		s.pages.ServeHTTP(w, r)
-	case strings.HasPrefix(path, "/auth/"):
+	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/auth/"):
 		s.product.ServeHTTP(w, r)
-	case strings.HasPrefix(path, "/api/"):
-		s.product.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/scim/"):
+		s.platform.users.Handler().ServeHTTP(w, r)
 	case path == fhirPath || strings.HasPrefix(path, fhirPath+"/"):
 		s.fhir.ServeHTTP(w, r)
 	case path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):

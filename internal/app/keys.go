@@ -41,7 +41,6 @@ func buildKeys(p *Program) ([]config.Setting, func(context.Context, []string) er
 
 // keysTo shows every key and its state, never a key itself.
 func keysTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) error {
-	ctx = asOperator(ctx)
 	x, err := store.services(ctx)
 	if err != nil {
 		return err
@@ -55,7 +54,7 @@ func keysTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) err
 	for _, k := range states {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\n", k.Kind, k.ID, k.State, when(k.Made), k.Wraps)
 	}
-	signing, err := x.ring.States(ctx, 1)
+	signing, err := x.ring.States(ctx, tenantOf(ctx))
 	if err != nil {
 		return err
 	}
@@ -66,7 +65,6 @@ func keysTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) err
 }
 
 func rotateTo(ctx context.Context, store *opened, params url.Values, out io.Writer) error {
-	ctx = asOperator(ctx)
 	x, err := store.services(ctx)
 	if err != nil {
 		return err
@@ -74,7 +72,7 @@ func rotateTo(ctx context.Context, store *opened, params url.Values, out io.Writ
 	progress := func(n int) { fmt.Fprintf(out, "%d keys are wrapped anew\n", n) }
 	switch params.Get("what") {
 	case "signing":
-		if err := x.ring.Rotate(ctx, 1); err != nil {
+		if err := x.ring.Rotate(ctx, tenantOf(ctx)); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(out, "the next signing keys sign from now on; the ones before are published until their tokens have expired")
@@ -100,7 +98,7 @@ func resealTo(ctx context.Context, x *platform, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m, err := x.ring.Reseal(ctx, 1)
+	m, err := x.ring.Reseal(ctx, tenantOf(ctx))
 	if err != nil {
 		return err
 	}
@@ -137,7 +135,7 @@ func retireTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) e
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	gone, err := store.RetireRoot(asOperator(ctx), others...)
+	gone, err := store.RetireRoot(ctx, others...)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/identity/federation"
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
 	"github.com/nilecare/nilecare/internal/module/identity/passkey"
+	"github.com/nilecare/nilecare/internal/module/identity/scim"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/token"
 )
@@ -29,6 +30,7 @@ func modules() []module {
 		{oauth.Module, oauth.Migrations(), oauth.Tables()},
 		{federation.Module, federation.Migrations(), federation.Tables()},
 		{passkey.Module, passkey.Migrations(), passkey.Tables()},
+		{scim.Module, scim.Migrations(), scim.Tables()},
 	}
 }
 

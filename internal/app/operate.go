@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/record"
@@ -20,12 +21,13 @@ type operation func(ctx context.Context, store *opened, params url.Values, out i
 func operations() map[string]operation {
 	return map[string]operation{
 		"backup": backupTo, "verify": verifyTo, "export": exportTo, "erase": eraseTo,
-		"user": userTo, "apikey": apiKeyTo, "keys": keysTo, "rotate": rotateTo, "retire": retireTo, "audit-verify": auditVerifyTo, "audit-export": auditExportTo,
+		"user": userTo, "apikey": apiKeyTo, "keys": keysTo, "rotate": rotateTo, "retire": retireTo, "audit-verify": auditVerifyTo, "audit-export": auditExportTo, "tenant": tenantTo,
 	}
 }
 
 // operate runs an operation: in the server that has the embedded database open, else here.
 func (p *Program) operate(ctx context.Context, name string, params url.Values, out io.Writer) error {
+	params = p.inTenant(params)
 	if p.cfg.Database == "" {
 		asked, err := askServer(ctx, p.cfg.Data, name, params, out)
 		if asked {
@@ -36,7 +38,25 @@ func (p *Program) operate(ctx context.Context, name string, params url.Values, o
 	if err != nil {
 		return err
 	}
-	return errors.Join(operations()[name](ctx, store, params, out), store.Close())
+	return errors.Join(runOperation(ctx, name, store, params, out), store.Close())
+}
+
+// inTenant adds the tenant that the command works on.
+func (p *Program) inTenant(params url.Values) url.Values {
+	out := url.Values{"tenant": {strconv.Itoa(p.cfg.Tenant)}}
+	for name, values := range params {
+		out[name] = values
+	}
+	return out
+}
+
+// runOperation runs an operation as the operator, in the tenant that the parameters name.
+func runOperation(ctx context.Context, name string, store *opened, params url.Values, out io.Writer) error {
+	ctx, err := asOperator(ctx, params)
+	if err != nil {
+		return err
+	}
+	return operations()[name](ctx, store, params, out)
 }
 
 func backupTo(ctx context.Context, store *opened, _ url.Values, out io.Writer) error {

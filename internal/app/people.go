@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -67,6 +66,7 @@ func (p *Program) password(path string) (string, error) {
 
 // operateMaking is operate for what may be the first thing that is done to a database: it is made where there is none.
 func (p *Program) operateMaking(ctx context.Context, name string, params url.Values, out io.Writer) error {
+	params = p.inTenant(params)
 	if p.cfg.Database == "" {
 		if asked, err := askServer(ctx, p.cfg.Data, name, params, out); asked {
 			return err
@@ -76,18 +76,27 @@ func (p *Program) operateMaking(ctx context.Context, name string, params url.Val
 	if err != nil {
 		return err
 	}
-	return errors.Join(operations()[name](ctx, store, params, out), store.Close())
+	return errors.Join(runOperation(ctx, name, store, params, out), store.Close())
 }
 
-// asOperator is the context of what an operator does at the command line.
-func asOperator(ctx context.Context) context.Context {
-	c := access.System(1)
-	c.Who, c.Name = "operator", os.Getenv("USER")
-	return access.With(ctx, c)
+// asOperator is the context of what an operator does at the command line, in the tenant that the parameters name.
+func asOperator(ctx context.Context, params url.Values) (context.Context, error) {
+	tenant := int64(1)
+	if text := params.Get("tenant"); text != "" {
+		var err error
+		if tenant, err = strconv.ParseInt(text, 10, 32); err != nil || tenant < 1 {
+			return nil, errors.New("tenant: must be a number")
+		}
+	}
+	c := access.System(int32(tenant))
+	c.Who = "operator"
+	return access.With(ctx, c), nil
 }
+
+// tenantOf is the tenant that an operation works on.
+func tenantOf(ctx context.Context) int32 { return access.From(ctx).Tenant }
 
 func userTo(ctx context.Context, store *opened, params url.Values, out io.Writer) error {
-	ctx = asOperator(ctx)
 	x, err := store.services(ctx)
 	if err != nil {
 		return err
@@ -96,20 +105,20 @@ func userTo(ctx context.Context, store *opened, params url.Values, out io.Writer
 	case "list":
 		return listUsers(ctx, x, out)
 	case "password":
-		u, err := x.people.ByEmail(ctx, 1, params.Get("email"))
+		u, err := x.people.ByEmail(ctx, tenantOf(ctx), params.Get("email"))
 		if err != nil {
 			return err
 		}
-		if err := x.people.SetPassword(ctx, 1, u.ID, params.Get("password"), 0); err != nil {
+		if err := x.people.SetPassword(ctx, tenantOf(ctx), u.ID, params.Get("password"), 0); err != nil {
 			return err
 		}
-		if err := x.people.Unlock(ctx, 1, u.ID); err != nil {
+		if err := x.people.Unlock(ctx, tenantOf(ctx), u.ID); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(out, "user %d has a new password; their sessions have ended\n", u.ID)
 		return err
 	}
-	u, err := x.people.Create(ctx, 1, identity.NewUser{Email: params.Get("email"), Password: params.Get("password"), Role: params.Get("role"),
+	u, err := x.people.Create(ctx, tenantOf(ctx), identity.NewUser{Email: params.Get("email"), Password: params.Get("password"), Role: params.Get("role"),
 		FirstName: params.Get("first"), LastName: params.Get("last"), Patient: params.Get("patient"), FHIRUser: params.Get("fhirUser"), EmailVerified: true})
 	if err != nil {
 		return err
@@ -122,7 +131,7 @@ func listUsers(ctx context.Context, x *platform, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "id\te-mail\trole\tstatus\tlast sign-in")
 	for page := 1; ; page++ {
-		users, total, err := x.people.Find(ctx, 1, identity.Filter{Page: page, Limit: 100})
+		users, total, err := x.people.Find(ctx, tenantOf(ctx), identity.Filter{Page: page, Limit: 100})
 		if err != nil {
 			return err
 		}
@@ -177,14 +186,13 @@ func buildAPIKey(p *Program) ([]config.Setting, func(context.Context, []string) 
 }
 
 func apiKeyTo(ctx context.Context, store *opened, params url.Values, out io.Writer) error {
-	ctx = asOperator(ctx)
 	x, err := store.services(ctx)
 	if err != nil {
 		return err
 	}
 	switch params.Get("do") {
 	case "list":
-		keys, err := x.people.Keys(ctx, 1)
+		keys, err := x.people.Keys(ctx, tenantOf(ctx))
 		if err != nil {
 			return err
 		}
@@ -200,7 +208,7 @@ func apiKeyTo(ctx context.Context, store *opened, params url.Values, out io.Writ
 		if err != nil {
 			return errors.New("apikey revoke: the id is a number")
 		}
-		return x.people.RevokeKey(ctx, 1, id)
+		return x.people.RevokeKey(ctx, tenantOf(ctx), id)
 	}
 	n := identity.NewKey{Name: params.Get("name"), Scopes: strings.Fields(params.Get("scope")), Service: params.Get("service")}
 	for _, a := range strings.Split(params.Get("addresses"), ",") {
@@ -215,7 +223,7 @@ func apiKeyTo(ctx context.Context, store *opened, params url.Values, out io.Writ
 		}
 		n.Expires = time.Now().Add(d)
 	}
-	key, _, err := x.people.CreateKey(ctx, 1, n)
+	key, _, err := x.people.CreateKey(ctx, tenantOf(ctx), n)
 	if err != nil {
 		return err
 	}

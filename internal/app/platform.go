@@ -27,6 +27,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
 	"github.com/nilecare/nilecare/internal/module/identity/oauth/accounts"
 	"github.com/nilecare/nilecare/internal/module/identity/passkey"
+	"github.com/nilecare/nilecare/internal/module/identity/scim"
 	"github.com/nilecare/nilecare/internal/token"
 	"github.com/nilecare/nilecare/internal/web"
 	"github.com/nilecare/nilecare/internal/web/api"
@@ -41,7 +42,8 @@ type platform struct {
 	apps    *oauth.Server
 	audits  *audit.Service
 	signIns *federation.Service
-	keys    *passkey.Service
+	keys    *passkey.Service // nil: no passkeys
+	users   *scim.Service
 	csrf    *web.CSRF
 	limits  *web.Limiter
 	detect  *audit.Detector
@@ -99,6 +101,9 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 		if err != nil {
 			return nil, err
 		}
+	}
+	if x.users, err = scim.New(ctx, scim.Options{Ledger: l, Directory: x.people, Base: x.issuer}); err != nil {
+		return nil, err
 	}
 	if p.cfg.RateLimits {
 		x.limits, err = web.NewLimiter(web.LimiterOptions{})
@@ -186,8 +191,15 @@ func (p *Program) mailer() (identity.Mailer, error) {
 	if p.cfg.MailFrom == "" {
 		return nil, errors.New("smtp: mail-from names no address that mail comes from")
 	}
-	_ = u
-	return nil, nil
+	o := identity.SMTP{Address: u.Host, From: p.cfg.MailFrom, TLS: u.Scheme == "smtps"}
+	if u.User != nil {
+		found, err := p.secrets(web.WantedSecret{Name: "SMTP_PASSWORD"})
+		if err != nil {
+			return nil, err
+		}
+		o.User, o.Password = u.User.Username(), string(found["SMTP_PASSWORD"])
+	}
+	return identity.NewSMTP(o)
 }
 
 // providers are the other places to sign in at.
@@ -348,6 +360,7 @@ func networks(name string, list []string) ([]netip.Prefix, error) {
 // tend does what has to be done from time to time, until ctx ends: keys are looked after, expired rows go, mail is sent.
 func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
+	wg.Go(func() { x.people.RunOutbox(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(5 * time.Minute)
 		defer tick.Stop()
@@ -365,13 +378,20 @@ func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
 	return wg.Wait
 }
 
+// sessionsKept is how long a session that has ended can still be told of.
+const sessionsKept = 90 * 24 * time.Hour
+
 func (x *platform) upkeep(ctx context.Context) error {
 	tenants, err := x.store.KeyedTenants(ctx)
 	err = errors.Join(err, x.store.TendKeys(ctx))
+	err = errors.Join(err, x.people.DueTenants(access.With(ctx, access.System(1)), func(ctx context.Context, tenant int32) error {
+		return x.store.DestroyTenant(access.With(ctx, access.System(tenant)))
+	}))
 	for _, t := range tenants {
 		of := access.With(ctx, access.System(t))
 		_, e := x.apps.Sweep(of, t)
-		err = errors.Join(err, e, x.ring.Upkeep(of, t))
+		_, e2 := x.people.Sweep(of, t, sessionsKept)
+		err = errors.Join(err, e, e2, x.ring.Upkeep(of, t))
 	}
 	return err
 }

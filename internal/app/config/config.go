@@ -8,6 +8,7 @@ import "time"
 
 // Config is the effective configuration.
 type Config struct {
+	Tenant          int           // that a command works on
 	Data            string        // folder of the embedded database and of the keys
 	Listen          string        // HOST:PORT
 	Database        string        // postgres:// URL; "" is the embedded database
@@ -66,6 +67,7 @@ func (c *Config) Settings() []Setting {
 		{Name: "listen", Default: "127.0.0.1:7000", Value: Address(&c.Listen), Help: "HOST:PORT to serve on"},
 		{Name: "database", Value: URL(&c.Database, "postgres", "postgresql"),
 			Help: "postgres://USER:PASSWORD@HOST/NAME; empty is the embedded SQLite database in the data folder"},
+		{Name: "tenant", Default: "1", Value: Count(&c.Tenant), Help: "number of the tenant that a command works on"},
 		{Name: "base-url", Value: URL(&c.BaseURL, "http", "https"),
 			Help: "address that clients use, such as https://fhir.example.org; empty follows the request"},
 		{Name: "root-key-file", Value: Text(&c.RootKeyFile), Help: "file of the key that seals all keys; empty is root.key in the data folder"},

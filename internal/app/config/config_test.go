@@ -32,7 +32,8 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{Data: "from-file", Listen: "127.0.0.1:2", Demo: "off", LogLevel: "warn", LogFormat: "text", MaxBody: 3 << 20,
-		MaxEntries: 20000, RequestTimeout: 5 * time.Second, StopTimeout: 30 * time.Second, EncryptDatabase: true}
+		MaxEntries: 20000, RequestTimeout: 5 * time.Second, StopTimeout: 30 * time.Second, EncryptDatabase: true,
+		Tenant: 1, ClientCerts: "none", RateLimits: true, Registration: "off"}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Error(diff)
 	}
