@@ -25,7 +25,7 @@ type traceProvider = trace.TracerProvider
 func (p *Program) fhirHandler(store *opened, x *platform, maxEntries int) http.Handler {
 	c := fhirrest.Config{Records: store, Path: fhirPath, Version: p.Version, MaxEntries: maxEntries, Log: p.logger()}
 	if x != nil {
-		c.Audit, c.OAuth = x, x.oauth
+		c.Audit, c.OAuth, c.Prefix = x, x.oauth, tenantPrefix
 	}
 	if p.cfg.BaseURL != "" {
 		c.Base = p.cfg.BaseURL + fhirPath
@@ -71,7 +71,7 @@ func (s *server) handler() (http.Handler, error) {
 	}
 	s.pages = x.apps.Handler()
 	s.idle = newIdleTrimmer()
-	api := s.idle.wrap(edge.Wrap(http.HandlerFunc(s.route)))
+	api := s.idle.wrap(byTenant(edge.Wrap(http.HandlerFunc(s.route))))
 	health, ready := web.Alive(), web.Ready(s.isReady)
 	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,9 +97,6 @@ func everybody(context.Context, *http.Request) (access.Caller, error) { return a
 
 // route goes by the path alone. A ServeMux would answer an odd path by a redirection; a FHIR client must get an OperationOutcome.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
-	if _, ok := tenantOfPath(r.URL.Path); ok {
-		r = withPath(r, stripTenant(r.URL.Path))
-	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth2/"), strings.HasPrefix(path, fhirPath+"/.well-known/"):
 		s.pages.ServeHTTP(w, r)
@@ -116,13 +113,6 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(w, "none")
 		web.Fail(w, fault.New(fault.NotFound, "nothing stands here: the FHIR API is below %s", fhirPath))
 	}
-}
-
-// withPath is the request with another path.
-func withPath(r *http.Request, path string) *http.Request {
-	c := r.Clone(r.Context())
-	c.URL.Path, c.URL.RawPath = path, ""
-	return c
 }
 
 func (s *server) index(w http.ResponseWriter) {

@@ -116,7 +116,15 @@ func (x *platform) issuer(tenant int32) string {
 	if tenant == 1 {
 		return x.root
 	}
-	return x.root + "/t/" + strconv.Itoa(int(tenant))
+	return x.root + tenantPrefix(tenant)
+}
+
+// tenantPrefix is what stands before the paths of a tenant's addresses.
+func tenantPrefix(tenant int32) string {
+	if tenant <= 1 {
+		return ""
+	}
+	return "/t/" + strconv.Itoa(int(tenant))
 }
 
 // audience is a tenant's FHIR base.
@@ -295,10 +303,7 @@ func open(path string) bool {
 // authenticate says who calls.
 func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Caller, error) {
 	from := access.From(ctx)
-	tenant := int32(0)
-	if t, ok := tenantOfPath(r.URL.Path); ok {
-		tenant = t
-	}
+	tenant, _ := ctx.Value(pathTenant{}).(int32)
 	nobody := access.Anonymous()
 	if tenant != 0 {
 		nobody.Tenant = tenant
@@ -314,32 +319,30 @@ func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Ca
 		return nobody, nil
 	}
 	known, err := x.people.Authenticate(ctx, c)
-	if err != nil && fault.Is(err, fault.Unauthenticated) && open(stripTenant(r.URL.Path)) {
+	if err != nil && fault.Is(err, fault.Unauthenticated) && open(r.URL.Path) {
 		return nobody, nil
 	}
-	if err == nil && c.Cookie != "" && !strings.HasPrefix(stripTenant(r.URL.Path), "/oauth2/") {
+	if err == nil && c.Cookie != "" && !strings.HasPrefix(r.URL.Path, "/oauth2/") {
 		err = x.csrf.Check(r, c.Cookie)
 	}
 	return known, err
 }
 
-// tenantOfPath reads the prefix /t/N of other tenants' addresses.
-func tenantOfPath(path string) (int32, bool) {
-	rest, ok := strings.CutPrefix(path, "/t/")
-	if !ok {
-		return 0, false
-	}
-	num, _, _ := strings.Cut(rest, "/")
-	n, err := strconv.ParseInt(num, 10, 32)
-	return int32(n), err == nil && n > 0
-}
+// pathTenant is the key of the tenant that a request's address names, in its context.
+type pathTenant struct{}
 
-func stripTenant(path string) string {
-	if _, ok := tenantOfPath(path); !ok {
-		return path
-	}
-	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/t/"), "/")
-	return "/" + rest
+// byTenant takes the prefix /t/N of other tenants' addresses off the path; their routes are the same as the first tenant's.
+func byTenant(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/t/"); ok {
+			num, path, _ := strings.Cut(rest, "/")
+			if n, err := strconv.ParseInt(num, 10, 32); err == nil && n > 1 {
+				r = r.Clone(context.WithValue(r.Context(), pathTenant{}, int32(n)))
+				r.URL.Path, r.URL.RawPath = "/"+path, ""
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // refused tells the audit what the edge did not let in.

@@ -26,6 +26,8 @@ type Config struct {
 	Path string
 	// Base is the server's public base URL, such as https://ehr.example.org/fhir/R4. Empty: each request's own Host with Path.
 	Base string
+	// Prefix is what stands before Path in the addresses of a tenant; nil: nothing.
+	Prefix func(tenant int32) string
 	// Version is the software's version, and Released when it was built, for the CapabilityStatement.
 	Version  string
 	Released time.Time
@@ -160,13 +162,17 @@ func (q *request) readHeaders(r *http.Request) error {
 
 // base is the server's base URL as this client sees it.
 func (h *Handler) base(r *http.Request) string {
+	prefix := ""
+	if h.Prefix != nil {
+		prefix = h.Prefix(access.From(r.Context()).Tenant)
+	}
 	if h.Base != "" {
-		return h.Base
+		return strings.TrimSuffix(h.Base, h.Path) + prefix + h.Path
 	}
 	if r.TLS != nil {
-		return "https://" + r.Host + h.Path
+		return "https://" + r.Host + prefix + h.Path
 	}
-	return "http://" + r.Host + h.Path
+	return "http://" + r.Host + prefix + h.Path
 }
 
 // unknownOperation refuses what no operation of this server answers to.
