@@ -119,8 +119,20 @@ func TestAtRest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := w.s.RequestReset(t.Context(), 1, "someone@example.org", ""); err != nil {
+			t.Fatal(err)
+		}
+		e, err := w.s.EnableMFA(system(1), &in.User)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, err := w.s.VerifyMFA(system(1), &in.User, w.totp(e.Secret))
+		if err != nil {
+			t.Fatal(err)
+		}
 		last := func(s string) string { return s[strings.LastIndexByte(s, '.')+1:] } // a secret may hold what stands between the parts of a key
-		hidden := []string{"someone", "249912345678", "Nafisa", "192.0.2.77", "Firefox", password, last(in.Cookie), last(in.RefreshToken), strings.SplitN(key, "_", 3)[2]}
+		hidden := []string{"someone", "249912345678", "Nafisa", "192.0.2.77", "Firefox", password, last(in.Cookie), last(in.RefreshToken), strings.SplitN(key, "_", 3)[2],
+			e.Secret, codes[0], "Choose a new password", "/reset-password"}
 		for _, table := range identity.Tables() {
 			err := store.Ledger().View(t.Context(), 1, func(q sqldb.Querier) error {
 				return sqldb.Each(t.Context(), q, func(rows sqldb.Rows) error {

@@ -13,9 +13,8 @@ import (
 
 // Service is what of identity this package uses; *identity.Service is it.
 type Service interface {
-	SignIn(ctx context.Context, a identity.SignIn) (*identity.SignedIn, error)
-	SecondFactor(ctx context.Context, tenant int32, token, code, address, agent string) (*identity.SignedIn, error)
-	EndSession(ctx context.Context, tenant int32, session int64, why string) error
+	Prove(ctx context.Context, a identity.SignIn) (u *identity.User, challenge string, err error)
+	ProveCode(ctx context.Context, tenant int32, challenge, code, address string) (u *identity.User, remember bool, err error)
 	User(ctx context.Context, tenant int32, id int64) (*identity.User, error)
 	Caller(ctx context.Context, c identity.CallerOf) (access.Caller, error)
 }
@@ -25,36 +24,25 @@ type users struct{ s Service }
 // Users returns the people of identity as the authorization server asks for them.
 func Users(s Service) oauth.Users { return users{s} }
 
-// SignIn implements [oauth.Users].
+// SignIn implements [oauth.Users]. It begins no session of the product's: the authorization server keeps logins of its own.
 func (u users) SignIn(ctx context.Context, a oauth.Attempt) (oauth.SignedIn, error) {
-	in, err := u.s.SignIn(ctx, identity.SignIn{Tenant: a.Tenant, Email: a.Email, Password: a.Password, Address: a.Address, Agent: a.Agent})
+	one, challenge, err := u.s.Prove(ctx, identity.SignIn{Tenant: a.Tenant, Email: a.Email, Password: a.Password, Address: a.Address, Agent: a.Agent})
 	if err != nil {
 		return oauth.SignedIn{}, err
 	}
-	if in.NeedsMFA {
-		return oauth.SignedIn{Challenge: in.MFAToken}, nil
+	if challenge != "" {
+		return oauth.SignedIn{Challenge: challenge}, nil
 	}
-	return u.entered(ctx, a.Tenant, in, "pwd")
+	return oauth.SignedIn{User: userOf(one), Methods: []string{"pwd"}}, nil
 }
 
 // SecondFactor implements [oauth.Users].
-func (u users) SecondFactor(ctx context.Context, tenant int32, challenge, code, address, agent string) (oauth.SignedIn, error) {
-	in, err := u.s.SecondFactor(ctx, tenant, challenge, code, address, agent)
+func (u users) SecondFactor(ctx context.Context, tenant int32, challenge, code, address, _ string) (oauth.SignedIn, error) {
+	one, _, err := u.s.ProveCode(ctx, tenant, challenge, code, address)
 	if err != nil {
 		return oauth.SignedIn{}, err
 	}
-	return u.entered(ctx, tenant, in, "pwd", "otp", "mfa")
-}
-
-// entered ends the product's own session that a sign-in began: the authorization server keeps a login of its own, and a session that nobody
-// holds would only count among those that a user may have.
-func (u users) entered(ctx context.Context, tenant int32, in *identity.SignedIn, methods ...string) (oauth.SignedIn, error) {
-	if in.Session != 0 {
-		if err := u.s.EndSession(ctx, tenant, in.Session, "the authorization server keeps its own"); err != nil {
-			return oauth.SignedIn{}, err
-		}
-	}
-	return oauth.SignedIn{User: userOf(&in.User), Methods: methods}, nil
+	return oauth.SignedIn{User: userOf(one), Methods: []string{"pwd", "otp", "mfa"}}, nil
 }
 
 // User implements [oauth.Users].
