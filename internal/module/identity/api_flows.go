@@ -9,12 +9,13 @@ import (
 )
 
 func (s *Service) accountRoutes() []api.Route {
-	invite, mails := api.Permission("users:create"), api.Permission("users:update")
+	invite, change := api.Permission("users:create"), api.Permission("users:update")
 	return []api.Route{
 		{Method: "POST", Path: "/api/v1/auth/mfa/enable", Need: api.Known(), Summary: "Begin to have a second factor: its secret, once", Bare: true, Serve: s.enableMFA},
 		{Method: "POST", Path: "/api/v1/auth/mfa/verify", Need: api.Public(), Summary: "Show a code: ends enabling, or with mfaToken a sign-in", In: mfaIn{}, Bare: true, Serve: s.verifyMFA},
 		{Method: "POST", Path: "/api/v1/auth/mfa/disable", Need: api.Known(), Summary: "Take the own second factor away", In: mfaOffIn{}, Bare: true, Serve: s.disableMFA},
 		{Method: "POST", Path: "/api/v1/auth/mfa/recovery-codes", Need: api.Known(), Summary: "New recovery codes in the old ones' place", In: mfaIn{}, Bare: true, Serve: s.recoveryCodes},
+		{Method: "DELETE", Path: "/api/v1/users/{id}/mfa", Need: change, Summary: "Take the second factor of somebody who has lost it", Bare: true, Serve: s.clearMFA},
 		{Method: "POST", Path: "/api/v1/auth/password-reset/request", Need: api.Public(), Summary: "Have a link mailed by which to choose a new password", In: resetIn{}, Bare: true, Serve: s.requestReset},
 		{Method: "POST", Path: "/api/v1/auth/password-reset/verify", Need: api.Public(), Summary: "Whether such a link is still good", In: codeIn{}, Bare: true, Serve: s.verifyReset},
 		{Method: "POST", Path: "/api/v1/auth/password-reset/confirm", Need: api.Public(), Summary: "Choose a new password by such a link", In: confirmIn{}, Bare: true, Serve: s.confirmReset},
@@ -25,8 +26,8 @@ func (s *Service) accountRoutes() []api.Route {
 		{Method: "GET", Path: "/api/v1/invitations", Need: invite, Summary: "Who has been invited and has not come yet", Query: []string{"page", "limit"}, Serve: s.listInvitations},
 		{Method: "POST", Path: "/api/v1/invitations/{id}/resend", Need: invite, Summary: "Invite again: the link before is no good any longer", Bare: true, Serve: s.resendInvitation},
 		{Method: "DELETE", Path: "/api/v1/invitations/{id}", Need: invite, Summary: "Take an invitation back", Bare: true, Serve: s.withdrawInvitation},
-		{Method: "GET", Path: "/api/v1/mail-outbox", Need: mails, Summary: "Mail that waits to be sent", Bare: true, Serve: s.listMail},
-		{Method: "DELETE", Path: "/api/v1/mail-outbox/{id}", Need: mails, Summary: "Take mail out of the outbox", Bare: true, Serve: s.dropMail},
+		{Method: "GET", Path: "/api/v1/mail-outbox", Need: change, Summary: "Mail that waits to be sent", Bare: true, Serve: s.listMail},
+		{Method: "DELETE", Path: "/api/v1/mail-outbox/{id}", Need: change, Summary: "Take mail out of the outbox", Bare: true, Serve: s.dropMail},
 	}
 }
 
@@ -154,6 +155,17 @@ func (s *Service) recoveryCodes(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return flat(w, http.StatusOK, map[string]any{"recoveryCodes": codes, "backupCodes": codes})
+}
+
+func (s *Service) clearMFA(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r, "id")
+	if err != nil {
+		return err
+	}
+	if err := s.ClearMFA(r.Context(), tenant(r), id); err != nil {
+		return err
+	}
+	return done(w, "the second factor is off; all sessions have ended")
 }
 
 type resetIn struct {

@@ -15,8 +15,9 @@ func (s *Service) SecondFactorBy(f func(ctx context.Context, tenant int32, user 
 
 // CutHandle and CutKey read what anybody may send.
 var (
-	CutHandle = cutHandle
-	CutKey    = cutKey
+	CutHandle  = cutHandle
+	CutKey     = cutKey
+	CodeTenant = codeTenant
 )
 
 // Breached reports whether the password is in a file's list, or the program's own.

@@ -17,7 +17,10 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/module/identity"
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/storetest"
 )
 
 // post keeps what was sent; it fails with fail.
@@ -161,6 +164,32 @@ func TestMFA(t *testing.T) {
 	})
 }
 
+// TestLostPhone: who may do all that a user may takes a second factor that was lost; nobody else does, nor his own.
+func TestLostPhone(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		admin, nurse := w.user(1, "admin@example.org", "admin"), w.user(1, "nurse@example.org", "nurse")
+		w.user(1, "clerk@example.org", "nurse", func(n *identity.NewUser) { n.Permissions = []string{"users:update"} })
+		keeper, clerk, lost := w.token("admin@example.org"), w.token("clerk@example.org"), w.token("nurse@example.org")
+		for _, u := range []*identity.User{admin, nurse} {
+			e, err := w.s.EnableMFA(system(1), u)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.s.VerifyMFA(system(1), u, w.totp(e.Secret)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.want("an administrator's", w.do("DELETE", "/api/v1/users/"+id(admin)+"/mfa", clerk, nil), 403)
+		w.want("the own", w.do("DELETE", "/api/v1/users/"+id(admin)+"/mfa", keeper, nil), 403)
+		w.want("a nurse's", w.do("DELETE", "/api/v1/users/"+id(nurse)+"/mfa", clerk, nil), 200)
+		w.want("again", w.do("DELETE", "/api/v1/users/"+id(nurse)+"/mfa", clerk, nil), 409)
+		w.want("the sessions", w.do("GET", "/api/v1/auth/me", lost, nil), 401)
+		if w.token("nurse@example.org") == "" {
+			t.Error("asked for a code")
+		}
+	})
+}
+
 func atoi(s string) (n int) {
 	_, _ = fmt.Sscanf(s, "%d", &n)
 	return n
@@ -233,8 +262,10 @@ func TestPasswordReset(t *testing.T) {
 			}
 			w.want(bad, w.do("POST", "/api/v1/auth/password-reset/confirm", "", m{"token": bad, "newPassword": "an entirely new one"}), 400)
 		}
-		if valid(code) != true || valid(code) != true {
-			t.Error("not valid")
+		for range 2 { // to ask does not use it up
+			if valid(code) != true {
+				t.Error("not valid")
+			}
 		}
 		confirm := func(code, password string) *answer {
 			return w.do("POST", "/api/v1/auth/password-reset/confirm", "", m{"token": code, "newPassword": password})
@@ -451,6 +482,96 @@ func TestRunOutbox(t *testing.T) {
 		}
 	})
 	each(t, nil, func(_ *testing.T, w *world) { w.s.RunOutbox(context.Background()) })
+}
+
+// TestSuspended: of a tenant that is not served no link is good.
+func TestSuspended(t *testing.T) {
+	p := &post{}
+	each(t, withMail(p), func(t *testing.T, w *world) {
+		keeper := access.With(t.Context(), access.System(1))
+		two, _, err := w.s.CreateTenant(keeper, "Second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.s.Invite(system(two.ID), two.ID, identity.NewUser{Email: "two@example.org", Role: "nurse"}); err != nil {
+			t.Fatal(err)
+		}
+		p.sent = nil
+		if err := w.s.SendDue(t.Context(), two.ID); err != nil || len(p.sent) != 1 {
+			t.Fatalf("%v %v", p.sent, err)
+		}
+		code := regexp.MustCompile(`token=(\S+)`).FindStringSubmatch(p.sent[0]["text"].(string))[1]
+		accept := func(asked int32) error {
+			_, err := w.s.Accept(t.Context(), asked, code, password, nil, nil)
+			return err
+		}
+		if _, err := w.s.SuspendTenant(keeper, two.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := accept(two.ID); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("suspended: %v", err)
+		}
+		if _, err := w.s.ResumeTenant(keeper, two.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := accept(1); !fault.Is(err, fault.Invalid) {
+			t.Errorf("at another tenant's address: %v", err)
+		}
+		if err := accept(two.ID); err != nil {
+			t.Errorf("resumed: %v", err)
+		}
+	})
+}
+
+// TestFlowsAudit: what the flows do is audited, without contact data, links and codes.
+func TestFlowsAudit(t *testing.T) {
+	var n notes
+	p := &post{}
+	w := newWorld(t, storetest.SQLite(t, record.Options{Audit: &n, Tables: identity.Tables()}), withMail(p))
+	w.user(1, "nurse@example.org", "nurse")
+	w.user(1, "admin@example.org", "admin")
+	admin := w.token("admin@example.org")
+	w.do("POST", "/api/v1/auth/password-reset/request", "", m{"email": "nurse@example.org"})
+	w.do("GET", "/api/v1/mail-outbox", admin, nil)
+	reset := w.code(p, "nurse@example.org")
+	w.want("confirm", w.do("POST", "/api/v1/auth/password-reset/confirm", "", m{"token": reset, "newPassword": password}), 200)
+	w.do("POST", "/api/v1/invitations", admin, m{"email": "amna@example.org", "role": "nurse"})
+	invite := w.code(p, "amna@example.org")
+	w.want("accept", w.do("POST", "/api/v1/auth/invitations/accept", "", m{"token": invite, "password": password}), 200)
+	tok := w.token("nurse@example.org")
+	secret := w.do("POST", "/api/v1/auth/mfa/enable", tok, nil).text("secret")
+	codes, _ := w.do("POST", "/api/v1/auth/mfa/verify", tok, m{"code": w.totp(secret)}).at("recoveryCodes").([]any)
+	w.want("off", w.do("POST", "/api/v1/auth/mfa/disable", tok, m{"password": password, "code": codes[0]}), 200)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var got []string
+	for _, e := range n.all {
+		got = append(got, e.Action)
+		text := fmt.Sprintf("%+v", e)
+		for _, hidden := range []string{"example.org", password, reset, invite, secret, codes[0].(string)} {
+			if strings.Contains(text, hidden) {
+				t.Errorf("%s tells %q", text, hidden)
+			}
+		}
+	}
+	for _, want := range []string{"password-reset", "read", "password", "accept", "mfa", "recovery-code", "mfa-disabled"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not audited: %v", want, got)
+		}
+	}
+}
+
+// FuzzCodes: whatever is sent as a code is read, or refused; it is of the tenant that is asked for, if one is.
+func FuzzCodes(f *testing.F) {
+	for _, s := range []string{"", "1." + strings.Repeat("a", 43), "-1." + strings.Repeat("a", 43), "99999999999." + strings.Repeat("a", 43), "1..", "."} {
+		f.Add(int32(0), s)
+		f.Add(int32(1), s)
+	}
+	f.Fuzz(func(t *testing.T, asked int32, raw string) {
+		if got := identity.CodeTenant(asked, raw); got < 0 || got != 0 && (asked != 0 && got != asked || !strings.Contains(raw, ".")) {
+			t.Errorf("%d, %q: %d", asked, raw, got)
+		}
+	})
 }
 
 // TestClaim: two processes on one database send a letter once.

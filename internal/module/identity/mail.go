@@ -157,6 +157,11 @@ func (s *Service) codeOwner(ctx context.Context, asked int32, purpose, raw strin
 	if tenant == 0 {
 		return nil, errCode()
 	}
+	if s.hooks.tenant != nil {
+		if err := s.hooks.tenant(ctx, tenant); err != nil {
+			return nil, err
+		}
+	}
 	var id int64
 	err := s.ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
 		id = 0

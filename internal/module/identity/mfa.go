@@ -162,6 +162,29 @@ func (s *Service) DisableMFA(ctx context.Context, u *User) error {
 	return nil
 }
 
+// ClearMFA takes the second factor of somebody who has lost it, and ends the sessions. The caller holds users:update, and all that the user may do;
+// nobody takes away the own one so: Conflict where there is none.
+func (s *Service) ClearMFA(ctx context.Context, tenant int32, id int64) error {
+	c := access.From(ctx)
+	if !c.Permits("users:update") || c.User == id && c.Tenant == tenant {
+		return fault.New(fault.Forbidden, "this needs the permission users:update, and another's account")
+	}
+	u, err := s.User(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	if err := s.mayManage(ctx, u); err != nil {
+		return err
+	}
+	if !u.MFAEnabled {
+		return fault.New(fault.Conflict, "there is no second factor")
+	}
+	if err := s.DisableMFA(ctx, u); err != nil {
+		return err
+	}
+	return s.EndSessions(ctx, tenant, id, 0, "the second factor was taken away")
+}
+
 // RenewRecovery gives new recovery codes in the old ones' place. The caller has proven a code.
 func (s *Service) RenewRecovery(ctx context.Context, u *User) ([]string, error) {
 	codes := newRecoveryCodes()

@@ -22,12 +22,12 @@ import (
 
 // SMTP says by which server mail goes out.
 type SMTP struct {
-	Address        string // host:port
-	From           string // "Clinic <no-reply@clinic.example>"
-	User, Password string // "": the server asks for none
-	TLS            bool   // encrypted from the first byte (RFC 8314, port 465); else STARTTLS (port 587), which only a server on this machine may lack
-	Roots          *x509.CertPool
-	Clock          clock.Clock // nil: the machine's
+	Address        string         // host:port; without a port it is 465 with TLS, else 587
+	From           string         // "Clinic <no-reply@clinic.example>"
+	User, Password string         // "": the server asks for none
+	TLS            bool           // encrypted from the first byte (RFC 8314, port 465); else STARTTLS (port 587), which only a server on this machine may lack
+	Roots          *x509.CertPool // who vouches for the server; nil: whom the machine trusts
+	Clock          clock.Clock    // nil: the machine's
 }
 
 type smtpMailer struct {
@@ -38,6 +38,13 @@ type smtpMailer struct {
 
 // NewSMTP returns a mailer that hands each letter to the server. Invalid where address or sender cannot be read.
 func NewSMTP(o SMTP) (Mailer, error) {
+	if _, _, err := net.SplitHostPort(o.Address); err != nil && o.Address != "" {
+		port := "587"
+		if o.TLS {
+			port = "465"
+		}
+		o.Address = net.JoinHostPort(strings.Trim(o.Address, "[]"), port)
+	}
 	host, port, err := net.SplitHostPort(o.Address)
 	if err != nil || host == "" || port == "" {
 		return nil, fault.At(fault.Invalid, "address", "must be host:port")

@@ -211,9 +211,14 @@ func TestSMTP(t *testing.T) {
 
 // TestSMTPRefuses: nothing that adds lines to a header or a command goes out, and no server away from here without encryption gets a letter.
 func TestSMTPRefuses(t *testing.T) {
-	for _, o := range []identity.SMTP{{}, {Address: "mail.example", From: "a@b.example"}, {Address: "mail.example:25"}, {Address: "mail.example:25", From: "a@b.example\r\nBcc: x@y.example"}} {
+	for _, o := range []identity.SMTP{{}, {Address: ":25", From: "a@b.example"}, {Address: "mail.example:25"}, {Address: "mail.example:25", From: "a@b.example\r\nBcc: x@y.example"}} {
 		if _, err := identity.NewSMTP(o); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	for _, address := range []string{"mail.example", "mail.example:2525", "::1", "[::1]:25"} {
+		if _, err := identity.NewSMTP(identity.SMTP{Address: address, From: "a@b.example"}); err != nil {
+			t.Errorf("%s: %v", address, err)
 		}
 	}
 	s := serveSMTP(t, &smtpServer{})
