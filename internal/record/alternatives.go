@@ -146,7 +146,11 @@ func (r *searching) fold(or search.Or, typ int) (search.Pred, error) {
 	found := map[int64]bool{}
 	for len(or) > 0 {
 		n := min(len(or), maxBranches/2)
-		nums, err := r.plainNums(typePlan{num: typ, pred: or[:n]}, maxFolded+1)
+		pred, err := r.guarded(typeName(typ), or[:n])
+		if err != nil {
+			return nil, err
+		}
+		nums, err := r.plainNums(typePlan{num: typ, pred: pred}, maxFolded+1)
 		if err != nil {
 			return nil, err
 		}

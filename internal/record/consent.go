@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -19,7 +20,8 @@ import (
 // A provision within a denying one that permits is an exception of it. What belongs to a patient is what that patient's key seals.
 //
 // Read of a provision are type, period, actor, purpose, class and securityLabel. A criterion that is not read here (action, code, data,
-// dataPeriod) would narrow the provision: so a denial that has one counts wider than it says, and an exception that has one not at all.
+// dataPeriod), an actor or a class that this server does not know, would narrow the provision: so a denial that has one counts wider than
+// it says, and an exception that has one not at all.
 
 // The kinds of rules.
 const (
@@ -124,7 +126,7 @@ func (c *compiler) speaksOf(a string, caller *access.Caller, typ string) {
 	for _, self := range caller.Self {
 		c.sql(",").b.Arg(self)
 	}
-	c.sql(") AND ", a, ".purpose IN ('', ").b.Arg(caller.Purpose)
+	c.sql(") AND ", a, ".purpose IN ('', ").b.Arg(cmp.Or(caller.Purpose, "TREAT"))
 	c.sql(") AND ", a, ".class IN ('', ").b.Arg(typ)
 	c.sql(") AND ", a, ".valid_from <= ").b.Arg(now)
 	c.sql(" AND ", a, ".valid_to > ").b.Arg(now)
@@ -210,7 +212,7 @@ func (p *plan) writeConsents(ctx context.Context, tx Tx) error {
 		if it.result == Deleted {
 			continue
 		}
-		rules := consentRules(it.res)
+		rules := p.s.consentRules(it.res)
 		id, ok := consentPatient(it.res, p.s.base)
 		if len(rules) == 0 || !ok {
 			continue
@@ -254,7 +256,7 @@ func (s *Store) consentAgain(ctx context.Context, v *Version) error {
 	if err != nil {
 		return err
 	}
-	rules := consentRules(res)
+	rules := s.consentRules(res)
 	id, ok := consentPatient(res, s.base)
 	if len(rules) == 0 || !ok {
 		return nil
@@ -269,68 +271,110 @@ func (s *Store) consentAgain(ctx context.Context, v *Version) error {
 	}})
 }
 
-// consentRules reads the rules of a Consent; none where it is not active, or denies nothing.
-func consentRules(c *fhir.Resource) []consentRule {
+// consentRules reads the rules of a Consent; none where it is not active, or denies nothing. A refusal of a treatment, or an advance
+// directive, is none to see records; a refusal to take part in research binds research.
+func (s *Store) consentRules(c *fhir.Resource) []consentRule {
 	root := c.Get("provision")
 	if c.Str("status") != "active" || root == nil {
 		return nil
 	}
-	var out []consentRule
-	part := int64(0)
-	deny := func(n *fhir.Node, within []*fhir.Node) {
-		part++
-		rules, _ := expand(n, consentDenies, part)
-		if len(rules) > maxConsentRules {
-			rules = []consentRule{{kind: consentDenies, part: part, to: math.MaxInt64}}
-		}
-		out = append(out, rules...)
-		for _, m := range within {
-			if m.Str("type") != "permit" {
-				continue
-			}
-			if rules, exact := expand(m, consentExcepts, part); exact && len(rules) <= maxConsentRules {
-				out = append(out, rules...)
-			}
+	r := ruleReader{base: s.base}
+	switch scope := scopeOf(c); {
+	case slices.Equal(scope, []string{"adr"}), slices.Equal(scope, []string{"treatment"}):
+		return nil
+	case slices.Equal(scope, []string{"research"}):
+		r.purposes = []string{"HRESCH", "CLINTRCH"}
+	}
+	r.read(root, nil, span{0, math.MaxInt64})
+	return r.rules
+}
+
+func scopeOf(c *fhir.Resource) []string {
+	codes, exact := codesOf(c.Get("scope").Get("coding"))
+	if !exact {
+		return nil
+	}
+	return codes
+}
+
+// ruleReader gathers the rules of a Consent.
+type ruleReader struct {
+	base     string
+	purposes []string // of a denial that names none
+	part     int64
+	rules    []consentRule
+}
+
+// span is from when on and until when, exclusive, a provision counts.
+type span struct{ from, to int64 }
+
+// read takes up the denials among a provision and those within it; what one does not say, those above it do.
+func (r *ruleReader) read(n *fhir.Node, above []*fhir.Node, within span) {
+	within = within.meet(n.Get("period"))
+	below := n.Get("provision").Items()
+	path := append(slices.Clip(above), n)
+	if n.Str("type") == "deny" {
+		r.deny(path, below, within)
+	}
+	for _, m := range below {
+		r.read(m, path, within)
+	}
+}
+
+// nearest is the criterion as the innermost provision that has it says.
+func nearest(path []*fhir.Node, name string) *fhir.Node {
+	for _, n := range slices.Backward(path) {
+		if v := n.Get(name); v != nil {
+			return v
 		}
 	}
-	within := root.Get("provision").Items()
-	if root.Str("type") == "deny" {
-		deny(root, within)
-		return out
+	return nil
+}
+
+func (r *ruleReader) deny(path, below []*fhir.Node, within span) {
+	r.part++
+	rules, _ := r.expand(path, consentDenies, within)
+	if len(rules) > maxConsentRules {
+		rules = []consentRule{{kind: consentDenies, part: r.part, from: within.from, to: within.to}}
 	}
-	for _, n := range within {
-		if n.Str("type") == "deny" {
-			deny(n, n.Get("provision").Items())
+	r.rules = append(r.rules, rules...)
+	for _, m := range below {
+		if m.Str("type") != "permit" || m.Get("provision") != nil { // one that is narrowed in turn is none that can be kept
+			continue
+		}
+		if rules, exact := r.expand([]*fhir.Node{m}, consentExcepts, within.meet(m.Get("period"))); exact && len(rules) <= maxConsentRules {
+			r.rules = append(r.rules, rules...)
 		}
 	}
-	return out
 }
 
 // expand makes a rule of each combination of what a provision lists; exact is false where it has criteria that are not read.
-func expand(n *fhir.Node, kind, part int64) (rules []consentRule, exact bool) {
+func (r *ruleReader) expand(path []*fhir.Node, kind int64, within span) (rules []consentRule, exact bool) {
 	exact = true
 	for _, name := range []string{"action", "code", "data", "dataPeriod"} {
-		exact = exact && n.Get(name) == nil
+		exact = exact && nearest(path, name) == nil
 	}
-	var actors []string
-	for _, a := range n.Get("actor").Items() {
-		ref := a.Get("reference").Str("reference")
-		if ref == "" { // somebody whom this server does not know
-			exact = false
-			continue
+	list := func(values []string, all bool) []string {
+		exact = exact && all
+		if len(values) == 0 || !all { // what is not understood may be anything
+			return []string{""}
 		}
-		actors = append(actors, ref)
+		slices.Sort(values)
+		return slices.Compact(values)
 	}
-	if len(n.Get("actor").Items()) > 0 && len(actors) == 0 && kind == consentExcepts {
-		return nil, false
+	actors := list(r.actorsOf(nearest(path, "actor")))
+	purposes := list(codesOf(nearest(path, "purpose")))
+	if kind == consentDenies && nearest(path, "purpose") == nil && r.purposes != nil {
+		purposes = r.purposes
 	}
-	from, to := period(n.Get("period"))
-	for _, actor := range orAll(actors) {
-		for _, purpose := range orAll(codesOf(n.Get("purpose"))) {
-			for _, class := range orAll(codesOf(n.Get("class"))) {
-				for _, label := range orAll(codesOf(n.Get("securityLabel"))) {
+	classes := list(classesOf(nearest(path, "class")))
+	labels := list(codesOf(nearest(path, "securityLabel")))
+	for _, actor := range actors {
+		for _, purpose := range purposes {
+			for _, class := range classes {
+				for _, label := range labels {
 					if len(rules) <= maxConsentRules {
-						rules = append(rules, consentRule{kind, part, actor, purpose, class, label, from, to})
+						rules = append(rules, consentRule{kind, r.part, actor, purpose, class, label, within.from, within.to})
 					}
 				}
 			}
@@ -339,26 +383,52 @@ func expand(n *fhir.Node, kind, part int64) (rules []consentRule, exact bool) {
 	return rules, exact
 }
 
-func orAll(values []string) []string {
-	if len(values) == 0 {
-		return []string{""}
-	}
-	slices.Sort(values)
-	return slices.Compact(values)
-}
-
-func codesOf(codings *fhir.Node) []string {
-	var out []string
-	for _, c := range codings.Items() {
-		if code := c.Str("code"); code != "" {
-			out = append(out, code)
+// actorsOf are the actors in the form in which callers are known; all is false where one is somebody whom this server does not know.
+func (r *ruleReader) actorsOf(actors *fhir.Node) (refs []string, all bool) {
+	all = true
+	for _, a := range actors.Items() {
+		ref := a.Get("reference").Str("reference")
+		typ, id, ok := fhir.SplitReference(ref, r.base)
+		switch {
+		case ok:
+			refs = append(refs, typ+"/"+id)
+		case strings.HasPrefix(ref, "http:") || strings.HasPrefix(ref, "https:"):
+			refs = append(refs, ref) // of another server: nobody here
+		default:
+			all = false
 		}
 	}
-	return out
+	return refs, all
 }
 
-// period reads the span in which a provision counts: from the beginning of its first day to the end of its last.
-func period(n *fhir.Node) (from, to int64) {
+// codesOf are the codes; all is false where a coding has none.
+func codesOf(codings *fhir.Node) (codes []string, all bool) {
+	all = true
+	for _, c := range codings.Items() {
+		code := c.Str("code")
+		all = all && code != ""
+		codes = append(codes, code)
+	}
+	return codes, all
+}
+
+// classesOf are the resource types; all is false where something else is listed, such as a kind of document.
+func classesOf(codings *fhir.Node) (types []string, all bool) {
+	types, all = codesOf(codings)
+	for _, t := range types {
+		all = all && typeNum(t) != 0
+	}
+	return types, all
+}
+
+// meet narrows the span to a period.
+func (s span) meet(period *fhir.Node) span {
+	from, to := periodOf(period)
+	return span{max(s.from, from), min(s.to, to)}
+}
+
+// periodOf reads the span in which a provision counts: from the beginning of its first day to the end of its last.
+func periodOf(n *fhir.Node) (from, to int64) {
 	to = math.MaxInt64
 	if n == nil {
 		return 0, to

@@ -31,6 +31,9 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 		if err != nil {
 			return nil, err
 		}
+		if hidden := caller.Masked(t); !caller.Internal() && len(hidden) > 0 {
+			p = openCompartment(p, hidden)
+		}
 		and := search.And{p}
 		if !since.IsZero() {
 			and = append(and, search.LastUpdated{Op: "ge", Lo: since.UnixMicro(), Hi: since.UnixMicro()})
@@ -56,6 +59,15 @@ func (s *Store) Everything(ctx context.Context, typ, id string, types []string, 
 		return nil, err
 	}
 	return page, nil
+}
+
+// openCompartment is a compartment by the references that are not hidden from the caller.
+func openCompartment(p search.Pred, hidden []string) search.Pred {
+	if in, ok := p.(search.InCompartment); ok {
+		in.Atoms = slices.DeleteFunc(slices.Clone(in.Atoms), func(a search.AtomRef) bool { return maskedElement(a.Path, hidden) != "" })
+		return in
+	}
+	return p
 }
 
 // everything is a search whose included resources stay outside of the compartment's own types.

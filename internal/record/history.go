@@ -6,6 +6,8 @@ import (
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir/def"
+	"github.com/nilecare/nilecare/internal/fhir/search"
 	"github.com/nilecare/nilecare/internal/ident"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
@@ -94,15 +96,20 @@ func (r *searching) history(h HistoryQuery, count int) (*HistoryPage, error) {
 func (r *searching) historyHits(scope historyScope, h HistoryQuery, below int64, limit int) ([]hit, error) {
 	c := r.compiler()
 	c.sql("SELECT " + versionColumns + " FROM (SELECT * FROM (")
-	c.historyRows(scope, h, below)
+	if err := c.historyRows(scope, h, below); err != nil {
+		return nil, err
+	}
 	c.sql(") a ORDER BY a.seq DESC LIMIT ").b.Arg(limit)
 	c.sql(") v", c.s.engine.Dialect().Join, "record r ON r.type = v.type AND r.num = v.num AND r.tenant = ").b.Arg(r.tenant)
 	c.sql(" ORDER BY v.seq DESC")
 	return r.scan(c, 0)
 }
 
-// seenHistory is history for a caller from whom some of it is hidden. Nothing is counted but what is on the page; where more than
-// MaxOpened versions would have to be looked at for one page, the page ends early.
+// maxLooked is how many versions a page of a history looks at: those of deleted records are opened to see whether they may be shown.
+const maxLooked = 20 * MaxOpened
+
+// seenHistory is history for a caller from whom some of it is hidden. What is hidden is not counted, and no page ends because of it: one has
+// a next page only where there is something more to be shown.
 func (r *searching) seenHistory(h HistoryQuery, count int) (*HistoryPage, error) {
 	scope, err := r.historyScope(h)
 	if err != nil {
@@ -113,8 +120,11 @@ func (r *searching) seenHistory(h HistoryQuery, count int) (*HistoryPage, error)
 			return nil, err
 		}
 	}
+	if scope.sight, err = r.sights(h.Type); err != nil {
+		return nil, err
+	}
 	page := &HistoryPage{Total: -1}
-	size := 0
+	size, last := 0, int64(0)
 	for below, looked := before(h), 0; ; {
 		hits, err := r.historyHits(scope, h, below, openedBatch)
 		if err != nil {
@@ -123,23 +133,24 @@ func (r *searching) seenHistory(h HistoryQuery, count int) (*HistoryPage, error)
 		cut := r.cut
 		for i := range hits {
 			v := &hits[i].sealed
-			if looked++; len(page.Versions) == count || looked > MaxOpened || size > MaxPageOpened {
-				page.Next = strconv.FormatInt(below, 10)
+			below = v.seq
+			if looked++; looked > maxLooked {
+				return nil, fault.New(fault.TooCostly, "for this page of the history more than %d versions would have to be looked at: ask for a shorter time, or one type", maxLooked)
+			}
+			opened, err := r.shownVersion(v)
+			if err != nil {
+				return nil, err
+			}
+			if opened == nil {
+				continue
+			}
+			if len(page.Versions) == count || size > MaxPageOpened {
+				page.Next = strconv.FormatInt(last, 10)
 				return page, nil
 			}
-			if ok, err := r.seesVersion(v); err != nil {
-				return nil, err
-			} else if ok {
-				opened, err := r.s.open(r.ctx, r.q, r.tenant, v)
-				if err != nil && !fault.Is(err, fault.Gone) {
-					return nil, err
-				}
-				if err == nil {
-					page.Versions = append(page.Versions, opened)
-					size += len(opened.body)
-				}
-			}
-			below = v.seq
+			page.Versions = append(page.Versions, opened)
+			size += len(opened.body)
+			last = v.seq
 		}
 		if len(hits) < openedBatch && !cut {
 			if h.Cursor == "" {
@@ -148,6 +159,18 @@ func (r *searching) seenHistory(h HistoryQuery, count int) (*HistoryPage, error)
 			return page, nil
 		}
 	}
+}
+
+// shownVersion opens a version; nil where the caller is not shown it, or nobody any more.
+func (r *searching) shownVersion(v *sealedVersion) (*Version, error) {
+	if ok, err := r.seesVersion(v); err != nil || !ok {
+		return nil, err
+	}
+	opened, err := r.s.open(r.ctx, r.q, r.tenant, v)
+	if erased(err) {
+		return nil, nil
+	}
+	return opened, err
 }
 
 // mustSeeScope is NotFound where the caller is not shown the record, as where there is none.
@@ -167,8 +190,9 @@ func (r *searching) mustSeeScope(scope historyScope, typ string) error {
 
 // historyScope is whose versions are asked for.
 type historyScope struct {
-	typ int
-	num int64
+	typ   int
+	num   int64
+	sight []sight // of a caller from whom some is hidden
 }
 
 func (r *searching) historyScope(h HistoryQuery) (historyScope, error) {
@@ -217,8 +241,8 @@ func before(h HistoryQuery) int64 {
 
 // historyRows writes the SELECT of the versions. The first version of most records is found by its seq, which is the record's
 // number; an index of their own has the others.
-func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
-	part := func(first bool) {
+func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) error {
+	part := func(first bool) error {
 		c.sql("SELECT v.* FROM version v WHERE v.tenant = ").b.Arg(c.tenant)
 		if sc.typ != 0 {
 			c.sql(" AND v.type = ").b.Int(int64(sc.typ))
@@ -247,18 +271,95 @@ func (c *compiler) historyRows(sc historyScope, h HistoryQuery, below int64) {
 			c.sql(" AND NOT EXISTS (SELECT 1 FROM version w WHERE w.tenant = v.tenant AND w.num = v.num AND w.type = v.type AND w.seq <> w.num AND w.vid > v.vid AND w.seq < ").b.Arg(start)
 			c.sql(")")
 		}
+		return c.historySight(sc.sight)
 	}
-	part(true)
-	if sc.num != 0 {
-		c.sql(" UNION ALL ")
-		part(false)
+	if err := part(true); err != nil || sc.num == 0 {
+		return err
 	}
+	c.sql(" UNION ALL ")
+	return part(false)
+}
+
+// sight is what a caller is shown of one type's records that are current, as far as indexes tell.
+type sight struct {
+	typ  int
+	none bool
+	pred search.Pred
+}
+
+// sights are those of the types of which something is hidden; of all types where none is named.
+func (r *searching) sights(typ string) ([]sight, error) {
+	names := []string{typ}
+	if typ == "" {
+		names = names[:0]
+		for _, t := range def.ResourceTypes() {
+			names = append(names, t.Name)
+		}
+	}
+	var out []sight
+	for _, name := range names {
+		guards, err := r.guards(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(guards) == 0 {
+			continue
+		}
+		s := sight{typ: typeNum(name), none: !r.free && r.caller.Extent(r.action, name).IsNone()}
+		if !s.none {
+			if s.pred, err = r.guarded(name, search.And{}); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// historySight leaves out the versions of records that are current and hidden; of those that are deleted the last content decides, which
+// no index holds.
+func (c *compiler) historySight(sights []sight) error {
+	var none []int64
+	var some []sight
+	for _, s := range sights {
+		if s.none {
+			none = append(none, int64(s.typ))
+		} else {
+			some = append(some, s)
+		}
+	}
+	if len(none) > 0 {
+		c.sql(" AND v.type NOT IN (")
+		for i, n := range none {
+			if i > 0 {
+				c.sql(",")
+			}
+			c.b.Int(n)
+		}
+		c.sql(")")
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	c.sql(" AND (EXISTS (SELECT 1 FROM record dr WHERE dr.tenant = v.tenant AND dr.type = v.type AND dr.num = v.num AND dr.deleted <> 0) OR (1=1")
+	for _, s := range some {
+		c.sql(" AND (v.type <> ").b.Int(int64(s.typ))
+		c.sql(" OR ")
+		if err := c.cond(s.pred, s.typ, "v.num"); err != nil {
+			return err
+		}
+		c.sql(")")
+	}
+	c.sql("))")
+	return nil
 }
 
 func (r *searching) historyTotal(sc historyScope, h HistoryQuery) (int, error) {
 	c := r.compiler()
 	c.sql("SELECT count(*) FROM (")
-	c.historyRows(sc, h, ident.Max)
+	if err := c.historyRows(sc, h, ident.Max); err != nil {
+		return 0, err
+	}
 	c.sql(") AS a")
 	var n int
 	_, err := sqldb.QueryRow(r.ctx, r.q, []any{&n}, c.b.String(), c.b.Args...)

@@ -136,9 +136,15 @@ func (in *including) reverse(inc search.Include, from []*Version) ([]recordKey, 
 	c.sql(" AND t.target IN (")
 	c.numbers(targets)
 	c.sql(")")
-	if len(inc.Atoms) > 0 {
+	atoms := inc.Atoms
+	if hidden := in.maskedOf(inc.Source); len(atoms) == 0 && len(hidden) > 0 {
+		if atoms = openReferences(inc.Source, hidden); len(atoms) == 0 {
+			return nil, nil
+		}
+	}
+	if len(atoms) > 0 {
 		c.sql(" AND t.atom IN (")
-		c.atomList(inc.Atoms)
+		c.atomList(atoms)
 		c.sql(")")
 	}
 	if err := in.onlySeen(c, inc.Source); err != nil {
@@ -183,6 +189,17 @@ func (in *including) hiddenReverse(inc search.Include) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// openReferences are the references of the type outside of what is hidden.
+func openReferences(typ string, hidden []string) []search.AtomRef {
+	var out []search.AtomRef
+	for _, a := range search.AtomsOf(typ) {
+		if a.Kind == search.Reference && maskedElement(a.Path, hidden) == "" {
+			out = append(out, search.AtomRef{Atom: a})
+		}
+	}
+	return out
 }
 
 // onlySeen narrows a statement over rows t to records of the type that the caller is shown.

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -94,21 +95,26 @@ func unhide(now, before *fhir.Resource, elements []string) {
 	for _, name := range membersOf(now, elements) {
 		now.Delete(name)
 	}
-	for _, name := range membersOf(before, elements) {
+	hidden := membersOf(before, elements)
+	for _, name := range hidden {
 		now.Set(name, before.Get(name).Clone())
 	}
-	dropMaskedTag(now)
+	if text := before.Get("text"); len(hidden) > 0 && text != nil && now.Get("text") == nil {
+		now.Set("text", text.Clone()) // it was hidden, too
+	}
+	dropMaskedTag(now, before)
 }
 
-// dropMaskedTag takes back what hide said: it is about what one reader saw, and not stored.
-func dropMaskedTag(r *fhir.Resource) {
+// dropMaskedTag takes back what hide said: it is about what one reader saw, and not stored, unless it stood there before.
+func dropMaskedTag(r, before *fhir.Resource) {
+	isTag := func(n *fhir.Node) bool { return n.Str("code") == "MASKED" }
 	meta := r.Get("meta")
-	if meta == nil || meta.Get("security") == nil {
+	if meta == nil || meta.Get("security") == nil || slices.ContainsFunc(before.Get("meta").Get("security").Items(), isTag) {
 		return
 	}
 	kept := &fhir.Node{Kind: fhir.Array}
 	for m := meta.Get("security").First(); m != nil; m = m.Next() {
-		if m.Str("code") != "MASKED" {
+		if !isTag(m) {
 			kept.Append(m.Clone())
 		}
 	}

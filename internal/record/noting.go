@@ -54,6 +54,26 @@ func (s *Store) noteRefused(c *access.Caller, changes []Change, err error) {
 	s.noteFailure(c, action, typ, "", err)
 }
 
+// noteUnwritten tells of changes that made no version, and so have no entry of their own transaction: what stood there was shown.
+func (s *Store) noteUnwritten(c *access.Caller, changes []Change, out []Outcome) {
+	if !s.noted(c) || len(out) == 0 || slices.ContainsFunc(out, func(o Outcome) bool { return o.Result != Unchanged && o.Result != Absent }) {
+		return
+	}
+	e := entryOf(c, "transaction", "")
+	if len(changes) == 1 {
+		e.Action, e.Type = opNames[changes[0].Op], changes[0].Type
+	}
+	for _, o := range out {
+		if v := o.Version; v != nil {
+			e.Patients = addPatient(e.Patients, v.patient)
+			if len(out) == 1 {
+				e.Num, e.VID = v.Num, v.VID
+			}
+		}
+	}
+	s.sink.Note(e)
+}
+
 func (s *Store) noteRead(c *access.Caller, action, typ string, v *Version, err error) {
 	if !s.noted(c) {
 		return

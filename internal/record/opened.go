@@ -131,17 +131,13 @@ func (s *Store) docOf(v *Version) (*search.Doc, error) {
 // satisfies asks a condition of an opened document.
 func (r *searching) satisfies(p search.Pred, doc *search.Doc) (bool, error) {
 	if t, ok := p.(trusted); ok {
-		return search.Match(t.Pred, doc, lookup{r, true})
+		return r.decides(t.Pred, doc, nil)
 	}
-	return search.Match(p, doc, lookup{r, false})
+	return search.Match(p, doc, lookup{r})
 }
 
-// lookup gives search.Match the documents at the other end of a chain: those that the caller is shown, or for a condition of the
-// decision on access all.
-type lookup struct {
-	r   *searching
-	all bool
-}
+// lookup gives search.Match the documents at the other end of a chain: those that the caller is shown.
+type lookup struct{ r *searching }
 
 // Doc implements search.Lookup.
 func (l lookup) Doc(typ, id string) (*search.Doc, error) {
@@ -154,10 +150,8 @@ func (l lookup) Doc(typ, id string) (*search.Doc, error) {
 	if err != nil || v == nil || v.deleted() {
 		return nil, err
 	}
-	if !l.all {
-		if ok, err := l.r.sees(v); err != nil || !ok {
-			return nil, err
-		}
+	if ok, err := l.r.sees(v); err != nil || !ok {
+		return nil, err
 	}
 	return l.r.doc(v)
 }
@@ -165,9 +159,13 @@ func (l lookup) Doc(typ, id string) (*search.Doc, error) {
 // Referrers implements search.Lookup.
 func (l lookup) Referrers(typ string, atoms []search.AtomRef, targetType, targetID string) ([]*search.Doc, error) {
 	r := l.r
-	p := search.InCompartment{Atoms: atoms, Type: targetType, ID: targetID}
-	hits, err := r.numberedHits(&searchPlan{types: []typePlan{{num: typeNum(typ), name: typ, pred: p}}}, nil, MaxOpened+1)
-	if err == nil && !l.all {
+	// What is hidden is left out by the statement: it must not count.
+	pred, err := r.guarded(typ, search.InCompartment{Atoms: atoms, Type: targetType, ID: targetID})
+	if err != nil {
+		return nil, err
+	}
+	hits, err := r.numberedHits(&searchPlan{types: []typePlan{{num: typeNum(typ), name: typ, pred: pred}}}, nil, MaxOpened+1)
+	if err == nil {
 		hits, err = r.seenHits(typ, hits)
 	}
 	if err == nil && (len(hits) > MaxOpened || r.cut) {
@@ -229,6 +227,11 @@ func extreme(k search.SortKey, v *search.Values) any {
 		}
 	}
 	for _, a := range k.Atoms {
+		for _, r := range v.Ref {
+			if r.Atom == a.ID && (a.Target == "" || a.Target == r.Type) {
+				take([]byte(r.Type + "/" + r.ID))
+			}
+		}
 		for _, r := range v.Text {
 			if r.Atom == a.ID {
 				take([]byte(r.Val))

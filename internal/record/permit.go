@@ -70,19 +70,23 @@ func (p *plan) permit(ctx context.Context, it *item) error {
 	}
 	switch it.result {
 	case Created:
-		return p.permitOn(ctx, it, access.Create, it.newDoc())
+		return p.permitOn(ctx, it, access.Create, it.newDoc(), p.planned)
 	case Updated:
-		if err := p.permitOn(ctx, it, access.Update, p.oldDoc(it)); err != nil {
+		if err := p.permitOn(ctx, it, access.Update, p.oldDoc(it), nil); err != nil {
 			return err
 		}
-		return p.permitOn(ctx, it, access.Update, it.newDoc())
+		return p.permitOn(ctx, it, access.Update, it.newDoc(), p.planned)
+	case Unchanged:
+		if it.op != Create {
+			return p.permitOn(ctx, it, access.Update, p.oldDoc(it), nil)
+		}
 	case Deleted:
-		return p.permitOn(ctx, it, access.Delete, p.oldDoc(it))
+		return p.permitOn(ctx, it, access.Delete, p.oldDoc(it), nil)
 	}
 	return nil
 }
 
-func (p *plan) permitOn(ctx context.Context, it *item, a access.Action, doc *search.Doc) error {
+func (p *plan) permitOn(ctx context.Context, it *item, a access.Action, doc *search.Doc, next planned) error {
 	e := p.caller.Extent(a, it.typ.Name)
 	switch {
 	case e.IsAll():
@@ -94,11 +98,16 @@ func (p *plan) permitOn(ctx context.Context, it *item, a access.Action, doc *sea
 	if err != nil {
 		return err
 	}
-	ok, err := search.Match(e.Pred(), doc, pending{p, lookup{r, true}})
-	if err == nil && !ok {
-		err = fault.New(fault.Forbidden, "you may not %s this %s", a, it.typ.Name)
+	for _, d := range eachPatient(doc) {
+		ok, err := r.decides(e.Pred(), d, next)
+		if err == nil && !ok {
+			err = fault.New(fault.Forbidden, "you may not %s this %s", a, it.typ.Name)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 func (it *item) newDoc() *search.Doc {
@@ -109,31 +118,14 @@ func (p *plan) oldDoc(it *item) *search.Doc {
 	return &search.Doc{Resource: it.old.res, Type: it.typ.Name, ID: fhirID(it.num, it.fid), Values: search.Extract(it.old.res, p.s.base)}
 }
 
-// pending is a lookup that knows what the plan is about to write.
-type pending struct {
-	p *plan
-	lookup
-}
-
-// Doc implements search.Lookup.
-func (l pending) Doc(typ, id string) (*search.Doc, error) {
-	for _, it := range l.p.items {
+// planned is the document that the plan leaves behind under that id.
+func (p *plan) planned(typ, id string) *search.Doc {
+	for _, it := range p.items {
 		if it.typ.Name == typ && it.values != nil && fhirID(it.num, it.fid) == id {
-			return it.newDoc(), nil
+			return it.newDoc()
 		}
 	}
-	return l.lookup.Doc(typ, id)
-}
-
-// Referrers implements search.Lookup.
-func (l pending) Referrers(typ string, atoms []search.AtomRef, targetType, targetID string) ([]*search.Doc, error) {
-	docs, err := l.lookup.Referrers(typ, atoms, targetType, targetID)
-	for _, it := range l.p.items {
-		if it.typ.Name == typ && it.values != nil && search.Refers(it.values, atoms, targetType, targetID) {
-			docs = append(docs, it.newDoc())
-		}
-	}
-	return docs, err
+	return nil
 }
 
 // shown is the resource as the caller sees it, for patching; unshown gives the patched one back what was hidden.
@@ -145,8 +137,16 @@ func (p *plan) shown(r *fhir.Resource) *fhir.Resource {
 	return c
 }
 
-func (p *plan) unshown(now, before *fhir.Resource) {
-	if !p.caller.Internal() && now != nil && before != nil {
-		unhide(now, before, p.caller.Masked(before.Type()))
+// The caller's own resource stays as it was given.
+func (p *plan) unshown(now, before *fhir.Resource) *fhir.Resource {
+	if p.caller.Internal() || now == nil || before == nil {
+		return now
 	}
+	hidden := p.caller.Masked(before.Type())
+	if len(hidden) == 0 {
+		return now
+	}
+	now = now.Clone()
+	unhide(now, before, hidden)
+	return now
 }

@@ -115,6 +115,9 @@ func (p *plan) run(ctx context.Context) error {
 	}
 	for _, it := range p.items {
 		if err := p.work(ctx, it); err != nil {
+			if refusal := p.permit(ctx, it); refusal != nil && it.values != nil { // why it cannot be done is for those who may do it
+				err = refusal
+			}
 			return entry(it.change, err)
 		}
 	}
@@ -176,7 +179,7 @@ func (p *plan) identifyByID(ctx context.Context, it *item, c *Change, id string)
 		if _, isNumber := numberOf(id); !isNumber {
 			it.fid = id
 		}
-		if err := p.load(ctx, it); err != nil {
+		if err := p.find(ctx, it); err != nil {
 			return err
 		}
 	}
@@ -187,6 +190,9 @@ func (p *plan) identifyByID(ctx context.Context, it *item, c *Change, id string)
 			return notFound(c.Type)
 		}
 		it.old, it.num, it.fid, it.named = nil, 0, "", false
+	}
+	if err := p.open(ctx, it); err != nil {
+		return err
 	}
 	if it.old == nil {
 		if c.Op == Delete {
@@ -259,15 +265,29 @@ func (p *plan) mayChange(it *item, c *Change) error {
 
 // load reads the current version of the item's record, with all that a new version needs of it.
 func (p *plan) load(ctx context.Context, it *item) error {
+	if err := p.find(ctx, it); err != nil {
+		return err
+	}
+	return p.open(ctx, it)
+}
+
+// find reads the current version, without opening it.
+func (p *plan) find(ctx context.Context, it *item) error {
 	v, err := p.s.current(ctx, p.q, p.caller.Tenant, it.typ.Num, it.num)
 	if err != nil || v == nil {
 		return err
 	}
 	it.old = &state{sealedVersion: v}
 	it.fid = v.fid
-	if v.deleted() {
+	return nil
+}
+
+// open opens what find found.
+func (p *plan) open(ctx context.Context, it *item) error {
+	if it.old == nil || it.old.deleted() {
 		return nil
 	}
+	v := it.old.sealedVersion
 	key, err := p.patientKey(ctx, v.keynum)
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type searching struct {
 	action   access.Action // what the caller must be allowed to see what is found
 	free     bool          // the program itself asks: nothing is hidden
 	trusting int           // above 0: a condition of the decision on access is being prepared
+	single   bool          // one record is asked about: what refers to it is not gathered first
 }
 
 // searching returns what the caller's searches need. Where q is not known yet it is set later.
@@ -222,7 +223,8 @@ func (r *searching) prepare(query *search.Query) (*searchPlan, error) {
 			if e := maskedElement(a.Path, r.maskedOf(a.Type)); e != "" {
 				return nil, fault.New(fault.Forbidden, "%s.%s is hidden from you, and cannot be sorted by", a.Type, e)
 			}
-			if a.Blind {
+			// The number of what a reference points to would tell which of two records came first, whether they may be seen or not.
+			if a.Blind || a.Kind == search.Reference && r.restrictedAny() {
 				p.blind, p.opened, p.opaque = true, true, "_sort by "+k.Param
 			}
 		}
@@ -329,9 +331,15 @@ func (r *searching) widen(p search.Pred, typ int, more bool) (search.Pred, error
 		p.Pred, err = r.inner(p.Type, p.Pred)
 		return p, err
 	case search.ReverseChain:
+		if err := r.unmasked(p.Type, search.Present{Atoms: p.Atoms}); err != nil {
+			return nil, err
+		}
 		var err error
 		if p.Pred, err = r.inner(p.Type, p.Pred); err != nil {
 			return nil, err
+		}
+		if r.single {
+			return p, nil
 		}
 		if set, ok, err := r.referred(p); ok || err != nil {
 			return set, err

@@ -46,6 +46,23 @@ func (r *searching) guards(typ string) ([]search.Pred, error) {
 	return append(out, d), nil
 }
 
+// guarded narrows a condition that indexes decide to what the caller is shown, as far as indexes tell.
+func (r *searching) guarded(typ string, p search.Pred) (search.Pred, error) {
+	guards, err := r.guards(typ)
+	if err != nil || len(guards) == 0 {
+		return p, err
+	}
+	and := search.And{p}
+	for _, g := range guards {
+		w, err := r.widen(g, typeNum(typ), true)
+		if err != nil {
+			return nil, err
+		}
+		and = append(and, w)
+	}
+	return and, nil
+}
+
 // restricted reports whether anything of the types may be hidden from the caller.
 func (r *searching) restricted(types ...string) bool {
 	if r.free {
@@ -148,10 +165,8 @@ func (r *searching) seesDoc(doc *search.Doc, patient int64) (bool, error) {
 			var is bool
 			is, err = r.deniedTo(doc.Type, patient)
 			ok = !is
-		case trusted:
-			ok, err = search.Match(g.Pred, doc, lookup{r, true})
 		default:
-			ok, err = search.Match(g, doc, lookup{r, true})
+			ok, err = r.decides(g, doc, nil)
 		}
 		if err != nil || !ok {
 			return false, err
@@ -226,7 +241,7 @@ func maskedPart(p search.Pred, masked []string) string {
 	case search.Present:
 		return atoms(p.Atoms...)
 	case search.Chain:
-		return atoms(p.Atoms...)
+		return atoms(p.Atoms...) // those of a chain backwards are of the other type: widen asks
 	case search.InCompartment:
 		return atoms(p.Atoms...)
 	case search.Opened:
@@ -242,7 +257,8 @@ func maskedElement(path string, masked []string) string {
 		first = first[:i]
 	}
 	for _, m := range masked {
-		if first == strings.TrimSuffix(m, "[x]") {
+		rest, ok := strings.CutPrefix(strings.TrimSuffix(m, "[x]"), first)
+		if ok && (rest == "" || first != "" && rest[0] >= 'A' && rest[0] <= 'Z') { // a choice's members: value, valueQuantity
 			return m
 		}
 	}

@@ -60,7 +60,7 @@ func (p *plan) content(it *item, c *Change) error {
 		it.res = patched
 	}
 	if it.old != nil {
-		p.unshown(it.res, it.old.res)
+		it.res = p.unshown(it.res, it.old.res)
 	}
 	if it.res == nil || it.res.Type() != it.typ.Name {
 		return fault.New(fault.Invalid, "the resource is no %s", it.typ.Name).WithCode("structure")
@@ -460,12 +460,14 @@ func (p *plan) version(it *item) *Version {
 		return nil
 	case it.writes():
 		v.Seq, v.VID, v.Deleted, v.Op = it.seq, it.vid, it.result == Deleted, it.op
+		v.patient = max(it.keyNum, 0)
 		v.Updated = ident.Time(v.Seq)
 		if !v.Deleted {
 			v.body = joinBody(it.stored, v.Type, v.ID, v.VID, v.Updated)
 		}
 	default:
 		v.Seq, v.VID, v.Deleted, v.Op = it.old.seq, it.old.vid, it.old.deleted(), Op(it.old.op)
+		v.patient = max(it.old.keynum, 0)
 		v.Updated = ident.Time(v.Seq)
 		if !v.Deleted {
 			v.body = joinBody(it.old.stored, v.Type, v.ID, v.VID, v.Updated)

@@ -31,6 +31,7 @@ func (s *Store) Write(ctx context.Context, changes []Change) ([]Outcome, error) 
 		s.noteRefused(&caller, changes, err)
 		return nil, err
 	}
+	s.noteUnwritten(&caller, changes, out)
 	for i := range out {
 		if err := mask(&caller, out[i].Version); err != nil {
 			return nil, err
