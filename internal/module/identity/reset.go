@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -16,9 +15,6 @@ const (
 	asksOfAccount   = 3
 	asksFromAddress = 50
 )
-
-// errUndo ends a transaction that was not meant to leave anything.
-var errUndo = errors.New("identity: not kept")
 
 // RequestReset has a letter sent to whoever has the address, if that is an active user. The same work is done for an address that nobody has:
 // neither answer nor time tells which accounts exist. TooMany where it is asked for too often.
@@ -39,10 +35,10 @@ func (s *Service) RequestReset(ctx context.Context, tenant int32, email, address
 		return err
 	}
 	real := err == nil && u.Status == Active
-	if u == nil {
-		u = &User{Tenant: tenant, Email: email}
+	if !real {
+		u = &User{Tenant: tenant, Email: email} // nobody: number 0
 	}
-	put, _, err := s.issue(ctx, u, forReset, resetLife)
+	put, letter, err := s.issue(ctx, u, forReset, resetLife)
 	if err != nil {
 		return err
 	}
@@ -50,11 +46,13 @@ func (s *Service) RequestReset(ctx context.Context, tenant int32, email, address
 		if err := put(tx); err != nil || real {
 			return err
 		}
-		return errUndo
+		// Nothing stays, but as much is written, and waited for, as for somebody.
+		if _, err := tx.Exec(ctx, "DELETE FROM identity_code WHERE tenant = $1 AND user_id = 0", tenant); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM identity_mail WHERE tenant = $1 AND id = $2", tenant, letter)
+		return err
 	})
-	if errors.Is(err, errUndo) {
-		err = nil
-	}
 	if err == nil && real {
 		s.security(ctx, tenant, "password-reset", "low", u.ID, address, "a letter for a new password was asked for")
 	}
