@@ -66,7 +66,7 @@ func NewLog(o Options) *Log {
 	def(&o.SealTic, time.Second)
 	def(&o.AnchorEvery, time.Minute)
 	def(&o.AnchorBlocks, 256)
-	def(&o.Batch, 1000)
+	def(&o.Batch, 5000)
 	def(&o.Buffer, 16384)
 	if o.Clock == nil {
 		o.Clock = clock.System

@@ -593,9 +593,7 @@ func (s *Service) serveStream(w http.ResponseWriter, r *http.Request) error {
 		}
 		return flush()
 	}
-	if err := say("retry: 2000\n\n"); err != nil {
-		return nil // the client has gone: there is nobody to tell
-	}
+	_ = say("retry: 2000\n\n") // where the client has gone, the next word finds out
 	_ = s.stream(r.Context(), after, func(e Event) error {
 		out, err := s.jsonOfEvents(r.Context(), []Event{e})
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	ledger "github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/storetest"
 )
 
@@ -42,11 +43,27 @@ func begin(t testing.TB, s *record.Store, o ledger.Options) *world {
 	return w
 }
 
+// flush has all entries written and covered. On PostgreSQL a block covers nothing that is younger than the oldest writing transaction of the whole
+// cluster, where other tests are at work.
 func (w *world) flush() {
 	w.t.Helper()
-	if err := w.log.Flush(ctx); err != nil {
-		w.t.Fatal(err)
+	for range 500 {
+		if err := w.log.Flush(ctx); err != nil {
+			w.t.Fatal(err)
+		}
+		var left int64
+		if err := w.ledger.Read(ctx, 1, func(q sqldb.Querier) error {
+			_, err := sqldb.QueryRow(ctx, q, []any{&left}, "SELECT (SELECT count(*) FROM audit_entry WHERE tenant = 1) - coalesce((SELECT total FROM audit_block WHERE tenant = 1 ORDER BY num DESC LIMIT 1), 0)")
+			return err
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		if left <= 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	w.t.Fatal("entries stay uncovered")
 }
 
 // whole demands that nothing is found.
@@ -100,7 +117,7 @@ func TestChain(t *testing.T) {
 		w.acts(10)
 		w.flush()
 		r := w.whole()
-		if r.Entries != 2512 || r.Blocks != 2 || r.Unsealed != 0 || r.Anchors != 2 || len(r.Keys) != 1 {
+		if r.Entries != 2512 || r.Blocks < 2 || r.Unsealed != 0 || int64(r.Anchors) != r.Blocks || len(r.Keys) != 1 {
 			t.Errorf("%+v", r)
 		}
 		if err := w.log.Rotate(ctx, 1); err != nil {
@@ -116,7 +133,7 @@ func TestChain(t *testing.T) {
 			t.Fatal(err)
 		}
 		anchors, bad, err := ledger.ReadAnchors(w.anchors, 1)
-		if err != nil || bad != 0 || len(anchors) != 3 {
+		if err != nil || bad != 0 || int64(len(anchors)) != r.Blocks {
 			t.Fatalf("%d anchors, %d bad, %v", len(anchors), bad, err)
 		}
 		off, err := ledger.VerifyFile(ctx, bytes.NewReader(file.Bytes()), anchors)

@@ -138,11 +138,11 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	out := bufio.NewWriterSize(w, 1<<16)
 	if form.head != nil {
-		if err := form.head(out); err != nil {
-			return nil // the client has gone
-		}
+		err = form.head(out)
 	}
-	err = s.writeAll(ctx, f, form, out)
+	if err == nil {
+		err = s.writeAll(ctx, f, form, out)
+	}
 	if err == nil {
 		_, err = out.WriteString(form.foot)
 	}

@@ -124,9 +124,7 @@ func killed(t *testing.T, url string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Flush(ctx); err != nil {
-			t.Fatal(err)
-		}
+		(&world{t: t, ledger: s.Ledger(), log: log}).flush()
 		lost := 0
 		if err := s.Ledger().View(ctx, 1, func(q sqldb.Querier) error {
 			for _, id := range told {

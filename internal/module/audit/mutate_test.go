@@ -224,14 +224,14 @@ func (a *attacker) block() string {
 	}
 	numbers := []string{"pos", "id", "count", "total", "made_at", "keynum"}
 	blobs := []string{"prev", "leaves", "hash", "signature"}
-	if i := a.IntN(len(numbers) + len(blobs)); i < len(numbers) {
+	i := a.IntN(len(numbers) + len(blobs))
+	if i < len(numbers) {
 		a.exec("UPDATE audit_block SET "+numbers[i]+" = "+numbers[i]+" + 1 WHERE tenant = 1 AND num = $1", num)
 		return "a block's " + numbers[i] + " changed"
-	} else {
-		c := blobs[i-len(numbers)]
-		a.exec("UPDATE audit_block SET "+c+" = "+a.bytes(c)+" WHERE tenant = 1 AND num = $1", num)
-		return "a block's " + c + " changed"
 	}
+	c := blobs[i-len(numbers)]
+	a.exec("UPDATE audit_block SET "+c+" = "+a.bytes(c)+" WHERE tenant = 1 AND num = $1", num)
+	return "a block's " + c + " changed"
 }
 
 // mutations is how many changes TestMutations tries on each engine.
@@ -258,7 +258,7 @@ func TestMutations(t *testing.T) {
 		}
 		w.whole()
 		anchors, _, err := ledger.ReadAnchors(w.anchors, 1)
-		if err != nil || len(anchors) != 8 {
+		if err != nil || len(anchors) < 8 {
 			t.Fatalf("%d anchors, %v", len(anchors), err)
 		}
 		kinds := map[string]int{}

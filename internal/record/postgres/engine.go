@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,6 +66,9 @@ func (e *Engine) prepare(ctx context.Context) error {
 	}
 	if e.unserved, err = e.db.Serve(ctx, appendOnly); err != nil {
 		return err
+	}
+	if e.unserved != "" {
+		slog.WarnContext(ctx, "the audit's tables are kept by their triggers alone: "+e.unserved)
 	}
 	if err := e.takeNode(ctx); err != nil {
 		return err

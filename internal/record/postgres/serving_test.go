@@ -3,12 +3,16 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/record/postgres"
 	"github.com/nilecare/nilecare/internal/record/recordtest"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
@@ -69,5 +73,54 @@ func TestServingRole(t *testing.T) {
 	recordtest.Open(t, p.Open, p.Dir, record.Options{})
 	if _, err := c.Exec(ctx, "UPDATE audit_entry SET tenant = 1"); err == nil {
 		t.Error("a right that was given by hand stays")
+	}
+}
+
+// TestWithoutServingRole demands that a login role which may not make roles serves on, with the triggers alone, and that the engine says so.
+func TestWithoutServingRole(t *testing.T) {
+	admin := os.Getenv("NILECARE_TEST_POSTGRES_ADMIN")
+	if admin == "" {
+		t.Skip("NILECARE_TEST_POSTGRES_ADMIN names no superuser (scripts/with-postgres does)")
+	}
+	u, err := url.Parse(database(t))
+	if err != nil {
+		t.Fatal("the database's URL")
+	}
+	owner := u.User.Username()
+	name := fmt.Sprintf("poor_%d_%d", os.Getpid(), databases.Add(1))
+	execOn(t, admin, "CREATE ROLE "+name+" LOGIN PASSWORD 'poor'")
+	execOn(t, admin, "ALTER DATABASE "+strings.TrimPrefix(u.Path, "/")+" OWNER TO "+name)
+	in, err := url.Parse(admin)
+	if err != nil {
+		t.Fatal("the superuser's URL")
+	}
+	in.Path = u.Path
+	execOn(t, in.String(), "ALTER SCHEMA public OWNER TO "+name)
+	t.Cleanup(func() {
+		execOn(t, in.String(), "DROP OWNED BY "+name+" CASCADE")
+		execOn(t, in.String(), "REASSIGN OWNED BY "+name+" TO CURRENT_USER")
+		execOn(t, admin, "ALTER DATABASE "+strings.TrimPrefix(u.Path, "/")+" OWNER TO "+owner)
+		execOn(t, admin, "DROP ROLE "+name)
+	})
+	u.User = url.UserPassword(name, "poor")
+	dir := t.TempDir()
+	var e *postgres.Engine
+	s := recordtest.Open(t, func() (record.Engine, error) {
+		e, err = postgres.Open(context.Background(), u.String())
+		return e, err
+	}, dir, record.Options{})
+	if e.Unserved() == "" {
+		t.Error("it says that it serves as another role")
+	}
+	ctx := context.Background()
+	err = s.Ledger().Update(ctx, 1, func(tx sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO audit_entry (tenant, pos, id, kind, outcome, action, who, num, vid, count, body) VALUES (1, 1, 1, 1, 0, 'read', 'x', 0, 0, 0, 'x')"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM audit_entry")
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "append-only") {
+		t.Errorf("a trigger lets it go: %v", err)
 	}
 }
