@@ -140,14 +140,31 @@ func failPlain(w http.ResponseWriter, err error) {
 	endFailure(w, status, apiContentType, b)
 }
 
+// failSCIM answers with err as SCIM's clients expect it (RFC 7644 section 3.12).
+func failSCIM(w http.ResponseWriter, err error) {
+	e := beginFailure(w, err)
+	status := failureStatus(e)
+	buf := GetBuffer()
+	defer PutBuffer(buf)
+	b := append((*buf)[:0], `{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"`...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, `","detail":`...)
+	b = fhir.AppendQuoted(b, e.Error())
+	b = append(b, '}')
+	*buf = b
+	endFailure(w, status, "application/scim+json", b)
+}
+
 // FailFor answers with err in the form of the request's path: an OperationOutcome below /fhir, the product API's envelope below /api,
-// a small JSON object elsewhere.
+// SCIM's error below /scim, a small JSON object elsewhere.
 func FailFor(w http.ResponseWriter, r *http.Request, err error) {
 	switch path := r.URL.Path; {
 	case below(path, "/fhir"):
 		Fail(w, err)
 	case below(path, "/api"):
 		FailAPI(w, err)
+	case below(path, "/scim"):
+		failSCIM(w, err)
 	default:
 		failPlain(w, err)
 	}
