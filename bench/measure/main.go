@@ -24,7 +24,7 @@ type options struct {
 	binary, out, dir, engines, clients, workloads string
 	small, large                                  int
 	duration, warmup                              time.Duration
-	raw, keep                                     bool
+	raw, keep, open                               bool
 	postgres                                      string
 }
 
@@ -63,6 +63,7 @@ func main() {
 	flag.DurationVar(&o.warmup, "warmup", time.Second, "how long each runs before it counts")
 	flag.BoolVar(&o.raw, "raw", true, "measure the databases themselves")
 	flag.BoolVar(&o.keep, "keep", false, "leave the databases where they are")
+	flag.BoolVar(&o.open, "open", false, "let nobody sign in: measures without authentication, decision and audit of reads")
 	short := flag.Bool("short", false, "some minutes: two seconds each, the small size alone")
 	flag.Parse()
 	if *short {
@@ -139,7 +140,7 @@ func measureEngine(ctx context.Context, o options, tools toolbox, name string, m
 	}
 	defer db.drop()
 	m.note(ctx, db)
-	s := server{binary: o.binary, db: db, log: filepath.Join(tools.dir, name+".log")}
+	s := server{binary: o.binary, db: db, open: o.open, log: filepath.Join(tools.dir, name+".log")}
 	if err := s.start(ctx); err != nil { // makes the schema, so that the empty size can be told
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type server struct {
 	address     string
 	process     *exec.Cmd
 	ended       chan error
+	open        bool   // nobody signs in: what authentication, decision and audit cost is the difference
+	key         string // the API key that the load is sent with; "" where nobody signs in
 }
 
 func (s *server) base() string { return "http://" + s.address + "/fhir/R4" }
@@ -45,14 +47,37 @@ func (s *server) start(ctx context.Context) error {
 	}
 	defer log.Close() // the child has its own
 	// An interrupt ends the measurement, which then stops the server as an operator would.
-	s.process = exec.CommandContext(context.WithoutCancel(ctx), s.binary, append([]string{"serve", "--listen", s.address}, s.db.flags...)...)
+	s.process = exec.CommandContext(context.WithoutCancel(ctx), s.binary, append([]string{"serve", "--listen", s.address, s.way()}, s.db.flags...)...)
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
 		return err
 	}
 	s.ended = make(chan error, 1)
 	go func() { s.ended <- s.process.Wait() }()
-	return s.ready(ctx)
+	if err := s.ready(ctx); err != nil || s.open {
+		return err
+	}
+	return s.makeKey(ctx)
+}
+
+// way is the flag that says who is let in. A load is more than any caller may ask for: so there are no limits.
+func (s *server) way() string {
+	if s.open {
+		return "--insecure-no-auth"
+	}
+	return "--rate-limits=false"
+}
+
+// makeKey has the program make an API key that may do everything with records.
+func (s *server) makeKey(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, s.binary, append([]string{"apikey", "create", "--name", "bench", "--scope", "system/*.cruds"}, s.db.flags...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	s.key = strings.TrimSpace(string(out))
+	return nil
 }
 
 func freeAddress(ctx context.Context) (string, error) {

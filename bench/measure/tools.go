@@ -44,6 +44,9 @@ func (t toolbox) load(ctx context.Context, o options, s *server) ([]meter.Result
 	if o.workloads != "" {
 		args = append(args, "-workloads", o.workloads)
 	}
+	if s.key != "" {
+		args = append(args, "-header", "Authorization: Bearer "+s.key)
+	}
 	return t.run(ctx, o, "load", args...)
 }
 

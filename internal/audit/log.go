@@ -111,7 +111,7 @@ func (l *Log) Note(e Entry) {
 		e.ID = l.store.Next()
 	}
 	l.buf = append(l.buf, e)
-	ready := len(l.buf) == l.o.Batch
+	ready := len(l.buf) >= min(l.o.Batch, l.o.Buffer)
 	l.mu.Unlock()
 	if ready {
 		l.wake()

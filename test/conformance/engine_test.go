@@ -120,7 +120,7 @@ func (h house) serve(t testing.TB) (base string) {
 	ctx, stop := context.WithCancel(context.Background())
 	var out, errs output
 	done := make(chan int, 1)
-	go func() { done <- h.run(ctx, &out, &errs, "serve") }()
+	go func() { done <- h.run(ctx, &out, &errs, "serve", "--insecure-no-auth") }()
 	t.Cleanup(func() {
 		stop()
 		if code := <-done; code != 0 {
