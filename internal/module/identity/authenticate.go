@@ -87,18 +87,25 @@ func (s *Service) Caller(ctx context.Context, c CallerOf) (access.Caller, error)
 	p.Purpose, p.MFA = or(c.Purpose, "TREAT"), c.MFA
 	out := access.Caller{Tenant: c.Tenant, Who: who(u.ID), Name: strings.TrimSpace(u.FirstName + " " + u.LastName), User: u.ID, Client: c.Client, Session: c.Session,
 		Roles: u.Roles, Purpose: p.Purpose, Self: p.Self}
+	var glass []string
 	if s.hooks.emergency != nil && c.Client == "" {
-		until, err := s.hooks.emergency(ctx, c.Tenant, u.ID, c.Session)
-		if err != nil {
+		if glass, err = s.hooks.emergency(ctx, c.Tenant, u.ID, c.Session); err != nil {
 			return access.Caller{}, err
 		}
-		if s.now().Before(until) {
-			p.Emergency, p.Purpose = true, "ETREAT"
-			out.Emergency, out.Purpose = true, "ETREAT"
-		}
+	}
+	if len(glass) > 0 {
+		p.Purpose, out.Purpose, out.Emergency = "ETREAT", "ETREAT", true
 	}
 	if out.Grant, err = s.o.Policies.Grant(p); err != nil {
 		return access.Caller{}, err
+	}
+	switch {
+	case !c.MFA && c.Session != 0 && s.mustHaveMFA(u):
+		out.Grant, out.Emergency = access.Nothing(), false
+	case len(glass) > 0:
+		if out.Grant, err = s.openGlass(p, out.Grant, glass); err != nil {
+			return access.Caller{}, err
+		}
 	}
 	if c.Client != "" {
 		out.Grant, err = narrow(out.Grant, c.Scopes, c.Launch)

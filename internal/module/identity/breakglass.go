@@ -10,13 +10,16 @@ import (
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
 
-// Break-glass opens, in an emergency, what policies and consents close: for one session, for a while, for a reason that somebody else reviews.
-// While it lasts the session's requests bear the purpose ETREAT, so that the audit tells what was opened.
+// Break-glass opens, in an emergency, what policies and consents close: of one patient, for one session, for a while, for a reason that somebody else
+// reviews. While it lasts the session's requests bear the purpose ETREAT, so that the audit tells what was opened.
+//
+// What policies close of others stays closed. Consents do not: the record knows of an emergency, not whose it is, and obeys none meanwhile.
 
 const (
 	shortestReason   = 20 // characters
@@ -56,8 +59,7 @@ func (s *Service) BreakTheGlass(ctx context.Context, patient, reason string, min
 	case minutes < 1 || minutes > mostGlassMinutes:
 		return nil, fault.At(fault.Invalid, "minutes", "must be 1 to %d", mostGlassMinutes)
 	}
-	id, ok := strings.CutPrefix(patient, "Patient/")
-	if !ok || id == "" {
+	if of, ok := strings.CutPrefix(patient, "Patient/"); !ok || !fhir.ValidID(of) {
 		return nil, fault.At(fault.Invalid, "patient", "must be a reference such as Patient/3")
 	}
 	now := s.now()
@@ -80,18 +82,55 @@ func (s *Service) BreakTheGlass(ctx context.Context, patient, reason string, min
 	return g, nil
 }
 
-// emergencyOf is the hook: until when break-glass is active in the session.
-func (s *Service) emergencyOf(ctx context.Context, tenant int32, user, session int64) (time.Time, error) {
+// emergencyOf is the hook: for whom break-glass is active in the session.
+func (s *Service) emergencyOf(ctx context.Context, tenant int32, user, session int64) (patients []string, err error) {
 	if session == 0 {
-		return time.Time{}, nil
+		return nil, nil
 	}
-	var until int64
-	err := s.ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
-		_, err := sqldb.QueryRow(ctx, q, []any{&until}, `SELECT until_at FROM identity_breakglass WHERE tenant = $1 AND user_id = $2 AND session = $3 AND until_at > $4
-			AND deleted_at = 0 ORDER BY until_at DESC LIMIT 1`, tenant, user, session, s.now().UnixMicro())
-		return err
+	err = s.ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
+		patients = nil
+		return sqldb.Each(ctx, q, func(r sqldb.Rows) error {
+			var of string
+			err := r.Scan(&of)
+			patients = append(patients, of)
+			return err
+		}, `SELECT DISTINCT patient FROM identity_breakglass WHERE tenant = $1 AND user_id = $2 AND session = $3 AND until_at > $4 AND deleted_at = 0
+			ORDER BY patient LIMIT 50`, tenant, user, session, s.now().UnixMicro())
 	})
-	return at(until), err
+	return patients, err
+}
+
+// opened is a grant with what an emergency adds to it. Masks and permissions stay the everyday ones: they are not a patient's.
+type opened struct {
+	access.Grant
+	more []access.Grant // each of one patient
+}
+
+// Extent implements [access.Grant].
+func (o *opened) Extent(a access.Action, typ string) access.Extent {
+	e := o.Grant.Extent(a, typ)
+	for _, m := range o.more {
+		e = e.Join(m.Extent(a, typ))
+	}
+	return e
+}
+
+// openGlass adds to what the principal may do every day what it may in an emergency: as far as that is about the patients. Nothing is deleted in one.
+func (s *Service) openGlass(p access.Principal, everyday access.Grant, patients []string) (access.Grant, error) {
+	p.Emergency = true
+	all, err := s.o.Policies.Grant(p)
+	if err != nil {
+		return nil, err
+	}
+	out := &opened{Grant: everyday}
+	for _, of := range patients {
+		g, err := narrow(all, "patient/*.crus", access.Launch{Patient: strings.TrimPrefix(of, "Patient/")})
+		if err != nil {
+			return nil, err
+		}
+		out.more = append(out.more, g)
+	}
+	return out, nil
 }
 
 const glassColumns = "id, user_id, session, patient, reason, until_at, verdict, note, reviewed_by, reviewed_at, created_at"
@@ -136,15 +175,27 @@ func (s *Service) glasses(ctx context.Context, tenant int32, where string, args 
 	return out, nil
 }
 
-// Glasses lists emergencies: the caller's own, or with the permission breakglass:review everybody's; open leaves out what was reviewed.
-func (s *Service) Glasses(ctx context.Context, open bool) ([]BreakGlass, error) {
+// The states of emergencies, as lists of them are asked for.
+const (
+	GlassActive   = "active"
+	GlassReview   = "review" // ended, and to be reviewed
+	GlassReviewed = "reviewed"
+)
+
+// Glasses lists emergencies, newest first, 500 at most: the caller's own, or with the permission breakglass:review everybody's; "" are those of all states.
+func (s *Service) Glasses(ctx context.Context, state string) ([]BreakGlass, error) {
 	c := access.From(ctx)
-	where, args := "1 = 1", []any{}
-	if !c.Permits("breakglass:review") {
-		where, args = "user_id = $2", []any{c.User}
-	}
-	if open {
-		where += " AND verdict = ''"
+	where, args := "(user_id = $2 OR $3 = 1)", []any{c.User, number(c.Permits("breakglass:review"))}
+	switch state {
+	case "":
+	case GlassActive:
+		where, args = where+" AND until_at > $4", append(args, s.now().UnixMicro())
+	case GlassReview:
+		where, args = where+" AND until_at <= $4 AND verdict = ''", append(args, s.now().UnixMicro())
+	case GlassReviewed:
+		where += " AND verdict <> ''"
+	default:
+		return nil, fault.At(fault.Invalid, "state", "must be active, review or reviewed")
 	}
 	return s.glasses(ctx, c.Tenant, where, args...)
 }
@@ -175,13 +226,20 @@ func (s *Service) EndGlass(ctx context.Context, id int64) error {
 		_, err := tx.Exec(ctx, "UPDATE identity_breakglass SET until_at = $3, updated_at = $3, updated_by = $4 WHERE tenant = $1 AND id = $2 AND until_at > $3", c.Tenant, id, now, by(ctx))
 		return err
 	})
+	if err != nil {
+		return err
+	}
 	s.forgetSession(c.Tenant, g.Session)
-	return err
+	s.security(ctx, c.Tenant, "break-glass-end", "low", c.User, "", "for "+g.Patient)
+	return nil
 }
 
 // ReviewGlass says whether an emergency was one. Nobody reviews his own; Conflict where it was reviewed already, or has not ended.
 func (s *Service) ReviewGlass(ctx context.Context, id int64, verdict, note string) error {
 	c := access.From(ctx)
+	if !c.Permits("breakglass:review") {
+		return fault.New(fault.Forbidden, "this needs the permission breakglass:review")
+	}
 	g, err := s.glass(ctx, id)
 	switch {
 	case err != nil:
@@ -194,6 +252,9 @@ func (s *Service) ReviewGlass(ctx context.Context, id int64, verdict, note strin
 		return fault.New(fault.Conflict, "it was reviewed already")
 	case s.now().Before(g.Until):
 		return fault.New(fault.Conflict, "it has not ended yet")
+	}
+	if len(note) > 4*longestReason {
+		return fault.At(fault.Invalid, "note", "is longer than %d bytes", 4*longestReason)
 	}
 	sealed, err := s.ledger.Seal(ctx, c.Tenant, "identity.breakglass/"+strconv.FormatInt(id, 10)+"/note", []byte(note))
 	if err != nil {
@@ -233,7 +294,7 @@ type verdictIn struct {
 func (s *Service) glassRoutes() []api.Route {
 	return []api.Route{
 		{Method: "POST", Path: "/api/v1/break-glass", Need: api.Permission("breakglass:use"), Summary: "Open what is closed, in an emergency", In: glassIn{}, Serve: s.postGlass},
-		{Method: "GET", Path: "/api/v1/break-glass", Need: api.Known(), Summary: "Emergencies: one's own, or for reviewers all; open=true those that are not reviewed", Query: []string{"open"}, Serve: s.getGlasses},
+		{Method: "GET", Path: "/api/v1/break-glass", Need: api.Known(), Summary: "Emergencies: one's own, or for reviewers all; state=review is their queue", Query: []string{"state"}, Serve: s.getGlasses},
 		{Method: "DELETE", Path: "/api/v1/break-glass/{id}", Need: api.Permission("breakglass:use"), Summary: "End one's own emergency", Serve: s.deleteGlass},
 		{Method: "POST", Path: "/api/v1/break-glass/{id}/review", Need: api.Permission("breakglass:review"), Summary: "Say whether an emergency was one", In: verdictIn{}, Serve: s.reviewGlass},
 	}
@@ -257,7 +318,7 @@ func (s *Service) postGlass(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) getGlasses(w http.ResponseWriter, r *http.Request) error {
-	found, err := s.Glasses(r.Context(), r.URL.Query().Get("open") == "true")
+	found, err := s.Glasses(r.Context(), r.URL.Query().Get("state"))
 	if err != nil {
 		return err
 	}
@@ -306,6 +367,7 @@ func careTables() []record.Table {
 	return []record.Table{
 		{Name: "identity_breakglass", Columns: append([]string{"tenant", "id", "user_id", "session", "patient", "reason", "until_at", "verdict", "note", "reviewed_by", "reviewed_at"}, who...)},
 		{Name: "identity_tenant", Columns: append([]string{"tenant", "id", "name", "status", "delete_at"}, who...)},
+		{Name: "identity_host", Columns: []string{"tenant", "host", "id", "created_by", "created_at"}},
 		{Name: "identity_link", Columns: append([]string{"tenant", "id", "user_id", "patient", "status", "how", "code", "code_until", "tries"}, who...)},
 	}
 }

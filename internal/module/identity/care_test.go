@@ -88,12 +88,12 @@ func TestBreakGlass(t *testing.T) {
 		if err := w.s.ReviewGlass(access.With(t.Context(), o), g.ID, "justified", ""); !fault.Is(err, fault.Conflict) {
 			t.Errorf("reviewed twice: %v", err)
 		}
-		open, err := w.s.Glasses(access.With(t.Context(), o), true)
-		all, err2 := w.s.Glasses(access.With(t.Context(), o), false)
+		open, err := w.s.Glasses(access.With(t.Context(), o), identity.GlassReview)
+		all, err2 := w.s.Glasses(access.With(t.Context(), o), "")
 		if err != nil || err2 != nil || len(open) != 0 || len(all) != 1 || all[0].Reason != reason || all[0].Note != "a cousin asked" {
 			t.Errorf("%v %v %+v %+v", err, err2, open, all)
 		}
-		if own, err := w.s.Glasses(access.With(t.Context(), k), false); err != nil || len(own) != 0 {
+		if own, err := w.s.Glasses(access.With(t.Context(), k), ""); err != nil || len(own) != 0 {
 			t.Errorf("%v %+v", err, own)
 		}
 	})

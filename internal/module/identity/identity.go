@@ -105,7 +105,7 @@ type Settings struct {
 	Lock                           time.Duration // the first lock (30 minutes); each one after it is twice as long, up to a day
 	AddressFailures                int           // wrong guesses from one address that make it wait (50)
 	Register                       bool          // anybody may make an account by POST /api/v1/auth/register, with the role patient and no record (no)
-	RequireMFA                     []string      // roles that must have a second factor: their users are told so when they sign in without one (none)
+	RequireMFA                     []string      // roles that must have a second factor: until they have, their users may do nothing but set one up (none)
 	BreachedFile                   string        // SHA-1 hashes of breached passwords, as Have I Been Pwned gives them, sorted; "": the built-in list alone
 }
 
@@ -126,10 +126,10 @@ type Options struct {
 
 // hooks are what the flows beside signing in add: second factors, break-glass, tenants. What is nil is not there.
 type hooks struct {
-	secondFactor func(ctx context.Context, tenant int32, user int64, code string) (bool, error)     // checks, and uses up, a code
-	emergency    func(ctx context.Context, tenant int32, user, session int64) (time.Time, error)    // until when break-glass is active; zero: it is not
-	tenant       func(ctx context.Context, tenant int32) error                                      // why the tenant is not served; nil: it is
-	patients     func(ctx context.Context, tenant int32, user int64) (patients []string, err error) // more records that the user may act for: "Patient/4"
+	secondFactor func(ctx context.Context, tenant int32, user int64, code string) (bool, error)              // checks, and uses up, a code
+	emergency    func(ctx context.Context, tenant int32, user, session int64) (patients []string, err error) // for whom break-glass is active: "Patient/3"
+	tenant       func(ctx context.Context, tenant int32) error                                               // why the tenant is not served; nil: it is
+	patients     func(ctx context.Context, tenant int32, user int64) (patients []string, err error)          // more records that the user may act for: "Patient/4"
 	routes       []func() []api.Route
 }
 

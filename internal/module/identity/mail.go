@@ -24,6 +24,7 @@ const (
 	forReset  = "reset"
 	forVerify = "verify"
 	forInvite = "invite"
+	forLink   = "link"
 
 	resetLife  = 30 * time.Minute
 	verifyLife = 3 * 24 * time.Hour
@@ -84,6 +85,12 @@ var templates = map[string]struct{ path, subject, text, subjectAr, textAr string
 		"An account was made for you. To choose your password and begin, open this link within seven days:\n\n{link}\n\nOr enter this code:\n\n{code}\n",
 		"حسابك في نايل كير",
 		"تم إنشاء حساب لك. لاختيار كلمة المرور والبدء، افتح هذا الرابط خلال سبعة أيام:\n\n{link}\n\nأو أدخل هذا الرمز:\n\n{code}\n"},
+	forLink: {"", "Your code for your health record",
+		"Somebody, probably you, wants to see your health record at the clinic online. To allow it, enter this code within 30 minutes, signed in to the account " +
+			"that asked:\n\n{code}\n\nIf it was not you, do nothing: nobody sees your record by this. Please tell the clinic.\n",
+		"رمزك للاطلاع على سجلك الصحي",
+		"طلب شخص ما، ولعله أنت، الاطلاع على سجلك الصحي في العيادة عبر الإنترنت. للسماح بذلك أدخل هذا الرمز خلال 30 دقيقة في الحساب الذي طلبه:" +
+			"\n\n{code}\n\nإذا لم تكن أنت فلا تفعل شيئًا، فلن يطّلع أحد على سجلك بهذا. ويرجى إبلاغ العيادة.\n"},
 }
 
 // compose writes a letter in the user's language: Arabic, or English for all others.
@@ -98,12 +105,9 @@ func (s *Service) compose(u *User, purpose, code string) letter {
 
 // issue makes a one-time code and the letter that brings it: the function that it returns writes both in a transaction, and id is the letter's.
 func (s *Service) issue(ctx context.Context, u *User, purpose string, life time.Duration) (put func(sqldb.Tx) error, id int64, err error) {
-	raw, id := newCode(u.Tenant), s.ledger.Next()
-	plain, err := json.Marshal(s.compose(u, purpose, raw))
-	if err != nil {
-		return nil, 0, err
-	}
-	body, err := s.ledger.Seal(ctx, u.Tenant, letterPlace(id), plain)
+	raw := newCode(u.Tenant)
+	now := s.now()
+	queue, id, err := s.queue(ctx, u, purpose, s.compose(u, purpose, raw), now.Add(life), true)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -111,16 +115,35 @@ func (s *Service) issue(ctx context.Context, u *User, purpose string, life time.
 	if err != nil {
 		return nil, 0, err
 	}
-	now := s.now()
-	expires := now.Add(life).UnixMicro()
 	return func(tx sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO identity_code (tenant, hash, purpose, user_id, email, expires_at, used_at, created_by, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)`, u.Tenant, sum(raw), purpose, u.ID, email, expires, by(ctx), now.UnixMicro()); err != nil {
+			VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)`, u.Tenant, sum(raw), purpose, u.ID, email, now.Add(life).UnixMicro(), by(ctx), now.UnixMicro()); err != nil {
 			return err
 		}
+		return queue(tx)
+	}, id, nil
+}
+
+// queue makes a letter: the function that it returns puts it into the outbox in a transaction. One that is not to be sent is written as taken out: the
+// work is the same, so that time does not tell which it was.
+func (s *Service) queue(ctx context.Context, u *User, purpose string, l letter, until time.Time, send bool) (put func(sqldb.Tx) error, id int64, err error) {
+	id = s.ledger.Next()
+	plain, err := json.Marshal(l)
+	if err != nil {
+		return nil, 0, err
+	}
+	body, err := s.ledger.Seal(ctx, u.Tenant, letterPlace(id), plain)
+	if err != nil {
+		return nil, 0, err
+	}
+	now, gone := s.now().UnixMicro(), int64(0)
+	if !send {
+		body, gone = []byte{}, now
+	}
+	return func(tx sqldb.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO identity_mail (tenant, id, user_id, purpose, body, tries, next_at, expires_at, sent_at, error,
-			created_by, created_at, updated_by, updated_at, deleted_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, 0, '', $8, $6, $8, $6, 0)`,
-			u.Tenant, id, u.ID, purpose, body, now.UnixMicro(), expires, by(ctx))
+			created_by, created_at, updated_by, updated_at, deleted_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, 0, '', $8, $6, $8, $6, $9)`,
+			u.Tenant, id, u.ID, purpose, body, now, until.UnixMicro(), by(ctx), gone)
 		return err
 	}, id, nil
 }
@@ -249,7 +272,7 @@ func (s *Service) mailTenants(ctx context.Context) []int32 {
 // Waiting is a letter in the outbox.
 type Waiting struct {
 	ID, User      int64
-	Purpose       string // reset, verify, invite
+	Purpose       string // reset, verify, invite, link
 	To            string
 	Subject, Text string // Text is "" where the caller may not act in the user's place
 	Withheld      bool

@@ -1,8 +1,9 @@
 package identity
 
 import (
+	"cmp"
 	"context"
-	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,7 +12,6 @@ import (
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/sqldb"
-	"github.com/nilecare/nilecare/internal/web/api"
 )
 
 // The states of a tenant.
@@ -23,7 +23,8 @@ const (
 )
 
 const (
-	firstTenant = 1
+	firstTenant       = 1
+	longestTenantName = 200 // bytes
 	// Grace is how long a tenant that is to be deleted can be taken back.
 	Grace = 30 * 24 * time.Hour
 )
@@ -32,57 +33,100 @@ const (
 type Tenant struct {
 	ID                 int32
 	Name, Status       string
+	Hosts              []string  // by which requests are this tenant's, beside those that name it; in order
 	DeleteAt           time.Time // zero: it is not to be deleted
 	CreatedAt, Updated time.Time
 }
 
-// tenantStates remembers, for a second, which tenants are served.
+// tenantLife is how long a tenant is taken on what was read of it.
+const tenantLife = time.Second
+
+// tenantStates remembers, for a second, which tenants there are.
 type tenantStates struct {
-	mu    sync.Mutex
-	known map[int32]tenantState
+	mu         sync.Mutex
+	known      map[int32]tenantState
+	hosts      map[string]int32
+	hostsUntil time.Time
 }
 
 type tenantState struct {
-	status string
-	until  time.Time
+	t     *Tenant // nil: there is none
+	until time.Time
 }
 
-func (t *tenantStates) get(id int32, now time.Time) (string, bool) {
+// maxTenantStates bounds what is remembered: anybody may name a tenant.
+const maxTenantStates = 4096
+
+func (t *tenantStates) get(id int32, now time.Time) (*Tenant, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.known[id]
-	return s.status, ok && now.Before(s.until)
+	return s.t, ok && now.Before(s.until)
 }
 
-func (t *tenantStates) put(id int32, status string, until time.Time) {
+func (t *tenantStates) put(id int32, of *Tenant, until time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.known == nil {
+	if t.known == nil || len(t.known) >= maxTenantStates {
 		t.known = map[int32]tenantState{}
 	}
-	t.known[id] = tenantState{status, until}
+	t.known[id] = tenantState{of, until}
 }
+
+func (t *tenantStates) host(name string, now time.Time) (id int32, fresh bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hosts[name], t.hosts != nil && now.Before(t.hostsUntil)
+}
+
+// setHosts remembers all host names; nil: they are to be read anew.
+func (t *tenantStates) setHosts(all map[string]int32, until time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hosts, t.hostsUntil = all, until
+}
+
+// findTenant returns a tenant as it was at most a second ago; nil: there is none.
+func (s *Service) findTenant(ctx context.Context, id int32) (*Tenant, error) {
+	if t, ok := s.tenants.get(id, s.now()); ok {
+		return t, nil
+	}
+	t, err := s.readTenant(ctx, id)
+	if err == nil {
+		s.tenants.put(id, t, s.now().Add(tenantLife))
+	}
+	return t, err
+}
+
+// Tenant returns a tenant as it was at most a second ago, whoever asks; NotFound where there is none. The first is always there, and active.
+func (s *Service) Tenant(ctx context.Context, id int32) (*Tenant, error) {
+	if id == firstTenant {
+		return &Tenant{ID: firstTenant, Status: TenantActive}, nil
+	}
+	t, err := s.findTenant(ctx, id)
+	if err == nil && t == nil {
+		err = errNoTenant()
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := *t
+	out.Hosts = slices.Clone(t.Hosts)
+	return &out, nil
+}
+
+func errNoTenant() error { return fault.New(fault.NotFound, "there is no such tenant") }
 
 // tenantOpen is the hook: why a tenant is not served.
 func (s *Service) tenantOpen(ctx context.Context, id int32) error {
 	if id == firstTenant {
 		return nil
 	}
-	status, ok := s.tenants.get(id, s.now())
-	if !ok {
-		t, err := s.readTenant(ctx, id)
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			status = t.Status
-		}
-		s.tenants.put(id, status, s.now().Add(time.Second))
+	t, err := s.findTenant(ctx, id)
+	if err == nil && (t == nil || t.Status != TenantActive) {
+		err = fault.New(fault.Forbidden, "this tenant is not served")
 	}
-	if status != TenantActive {
-		return fault.New(fault.Forbidden, "this tenant is not served")
-	}
-	return nil
+	return err
 }
 
 const tenantColumns = "id, name, status, delete_at, created_at, updated_at"
@@ -95,13 +139,33 @@ func scanTenant(r sqldb.Rows) (t Tenant, err error) {
 }
 
 func (s *Service) readTenant(ctx context.Context, id int32) (*Tenant, error) {
-	var out *Tenant
-	err := s.ledger.Read(ctx, firstTenant, func(q sqldb.Querier) error {
-		return sqldb.Each(ctx, q, func(r sqldb.Rows) error {
+	all, err := s.readTenants(ctx, " AND id = $1", id)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return &all[0], nil
+}
+
+// readTenants reads tenants with their host names, in the order of their numbers.
+func (s *Service) readTenants(ctx context.Context, where string, args ...any) (out []Tenant, err error) {
+	err = s.ledger.View(ctx, firstTenant, func(q sqldb.Querier) error {
+		out = nil
+		if err := sqldb.Each(ctx, q, func(r sqldb.Rows) error {
 			t, err := scanTenant(r)
-			out = &t
+			out = append(out, t)
 			return err
-		}, "SELECT "+tenantColumns+" FROM identity_tenant WHERE tenant = 1 AND id = $1", id)
+		}, "SELECT "+tenantColumns+" FROM identity_tenant WHERE tenant = 1"+where+" ORDER BY id", args...); err != nil {
+			return err
+		}
+		return sqldb.Each(ctx, q, func(r sqldb.Rows) error {
+			var host string
+			var id int64
+			err := r.Scan(&host, &id)
+			if i, ok := slices.BinarySearchFunc(out, id, func(t Tenant, id int64) int { return cmp.Compare(int64(t.ID), id) }); ok {
+				out[i].Hosts = append(out[i].Hosts, host)
+			}
+			return err
+		}, "SELECT host, id FROM identity_host WHERE tenant = 1"+where+" ORDER BY host", args...)
 	})
 	return out, err
 }
@@ -120,15 +184,7 @@ func (s *Service) Tenants(ctx context.Context) ([]Tenant, error) {
 	if err := mayKeepTenants(ctx); err != nil {
 		return nil, err
 	}
-	var out []Tenant
-	err := s.ledger.Read(ctx, firstTenant, func(q sqldb.Querier) error {
-		return sqldb.Each(ctx, q, func(r sqldb.Rows) error {
-			t, err := scanTenant(r)
-			out = append(out, t)
-			return err
-		}, "SELECT "+tenantColumns+" FROM identity_tenant WHERE tenant = 1 ORDER BY id")
-	})
-	return out, err
+	return s.readTenants(ctx, "")
 }
 
 // CreateTenant makes a tenant with keys of its own, and returns it with the token by which its first administrator sets it up.
@@ -136,8 +192,8 @@ func (s *Service) CreateTenant(ctx context.Context, name string) (*Tenant, strin
 	if err := mayKeepTenants(ctx); err != nil {
 		return nil, "", err
 	}
-	if name = strings.TrimSpace(name); name == "" || len(name) > 200 {
-		return nil, "", fault.At(fault.Invalid, "name", "must be given, in 200 bytes at most")
+	if name = strings.TrimSpace(name); name == "" || len(name) > longestTenantName {
+		return nil, "", fault.At(fault.Invalid, "name", "must be given, in %d bytes at most", longestTenantName)
 	}
 	t := &Tenant{Name: name, Status: TenantActive, CreatedAt: s.now(), Updated: s.now()}
 	err := s.ledger.Update(ctx, firstTenant, func(tx sqldb.Tx) error {
@@ -179,6 +235,9 @@ func (s *Service) setTenant(ctx context.Context, id int32, to string, deleteAt t
 	n := int64(0)
 	err := s.ledger.Update(ctx, firstTenant, func(tx sqldb.Tx) (err error) {
 		n, err = tx.Exec(ctx, "UPDATE identity_tenant SET status = $2, delete_at = $3, updated_by = $4, updated_at = $5 WHERE tenant = 1 AND id = $1 AND status IN ("+strings.Join(in, ", ")+")", args...)
+		if err == nil && n > 0 && to == TenantDeleted { // its names may be others'
+			_, err = tx.Exec(ctx, "DELETE FROM identity_host WHERE tenant = 1 AND id = $1", id)
+		}
 		return err
 	})
 	if err != nil {
@@ -189,11 +248,11 @@ func (s *Service) setTenant(ctx context.Context, id int32, to string, deleteAt t
 	case err != nil:
 		return nil, err
 	case t == nil:
-		return nil, fault.New(fault.NotFound, "there is no such tenant")
+		return nil, errNoTenant()
 	case n == 0:
 		return nil, fault.New(fault.Conflict, "the tenant is %s", t.Status)
 	}
-	s.tenants.put(id, t.Status, s.now().Add(time.Second))
+	s.tenants.put(id, t, s.now().Add(tenantLife))
 	s.Forget(id)
 	s.admin(ctx, firstTenant, to, "Tenant", int64(id), "")
 	return t, nil
@@ -232,76 +291,4 @@ func (s *Service) DueTenants(ctx context.Context, destroy func(ctx context.Conte
 		}
 	}
 	return nil
-}
-
-type tenantIn struct {
-	Name string `json:"name"`
-}
-
-func (s *Service) tenantRoutes() []api.Route {
-	need := api.Permission("tenants:manage")
-	return []api.Route{
-		{Method: "GET", Path: "/api/v1/tenants", Need: need, Summary: "The tenants beside the first", Serve: s.getTenants},
-		{Method: "POST", Path: "/api/v1/tenants", Need: need, Summary: "Make a tenant; answers with the token that its first administrator sets it up with", In: tenantIn{}, Serve: s.postTenant},
-		{Method: "GET", Path: "/api/v1/tenants/{id}", Need: need, Summary: "One tenant", Serve: s.tenantDo(s.oneTenant)},
-		{Method: "POST", Path: "/api/v1/tenants/{id}/suspend", Need: need, Summary: "Serve nobody of a tenant", Serve: s.tenantDo(s.SuspendTenant)},
-		{Method: "POST", Path: "/api/v1/tenants/{id}/resume", Need: need, Summary: "Serve a tenant again", Serve: s.tenantDo(s.ResumeTenant)},
-		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Need: need, Summary: "Suspend a tenant, and delete it after thirty days", Serve: s.tenantDo(s.DeleteTenant)},
-	}
-}
-
-func (s *Service) oneTenant(ctx context.Context, id int32) (*Tenant, error) {
-	if err := mayKeepTenants(ctx); err != nil {
-		return nil, err
-	}
-	t, err := s.readTenant(ctx, id)
-	if err == nil && t == nil {
-		err = fault.New(fault.NotFound, "there is no such tenant")
-	}
-	return t, err
-}
-
-func tenantJSON(t *Tenant) map[string]any {
-	return map[string]any{"id": strconv.Itoa(int(t.ID)), "name": t.Name, "status": t.Status, "deleteAt": when(t.DeleteAt), "createdAt": when(t.CreatedAt), "updatedAt": when(t.Updated)}
-}
-
-func (s *Service) getTenants(w http.ResponseWriter, r *http.Request) error {
-	all, err := s.Tenants(r.Context())
-	if err != nil {
-		return err
-	}
-	out := make([]map[string]any, len(all))
-	for i := range all {
-		out[i] = tenantJSON(&all[i])
-	}
-	return named(w, http.StatusOK, "tenants", out)
-}
-
-func (s *Service) postTenant(w http.ResponseWriter, r *http.Request) error {
-	var in tenantIn
-	if err := api.Decode(r, &in); err != nil {
-		return err
-	}
-	t, token, err := s.CreateTenant(r.Context(), in.Name)
-	if err != nil {
-		return err
-	}
-	out := tenantJSON(t)
-	out["setupToken"] = token
-	return named(w, http.StatusCreated, "tenant", out)
-}
-
-// tenantDo serves a route that does something to the tenant of its path.
-func (s *Service) tenantDo(do func(context.Context, int32) (*Tenant, error)) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		id, err := strconv.ParseInt(r.PathValue("id"), 10, 32)
-		if err != nil || id < 1 {
-			return fault.New(fault.NotFound, "there is no such tenant")
-		}
-		t, err := do(r.Context(), int32(id))
-		if err != nil {
-			return err
-		}
-		return named(w, http.StatusOK, "tenant", tenantJSON(t))
-	}
 }
