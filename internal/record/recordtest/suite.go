@@ -40,6 +40,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("upkeep", func(t *testing.T) { testUpkeep(t, h) })
 	t.Run("rotation", func(t *testing.T) { testRotation(t, h) })
 	t.Run("secrecy", func(t *testing.T) { testSecrecy(t, h) })
+	t.Run("sight", func(t *testing.T) { testSight(t, h) })
 	t.Run("durability", func(t *testing.T) { testDurability(t, h) })
 }
 
