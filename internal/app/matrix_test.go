@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -433,37 +431,4 @@ func TestEveryInteractionForEveryRole(t *testing.T) {
 			}
 		}
 	}
-}
-
-var numbers = regexp.MustCompile(`"(requestId|timestamp)":"[^"]*"`)
-
-// masked is an answer with what differs from call to call taken out: the id that was asked for, the request's, times.
-func masked(a reply, ids ...string) string {
-	text := numbers.ReplaceAllString(a.body, `"$1":"-"`)
-	for _, id := range ids {
-		text = strings.ReplaceAll(text, id, "ID")
-	}
-	return strconv.Itoa(a.status) + " " + a.header.Get("ETag") + a.header.Get("Location") + a.header.Get("Last-Modified") + a.header.Get("Content-Type") + " " + text
-}
-
-// member reads one member of a JSON answer, by names with dots between.
-func (c *clinic) member(a reply, path string) string {
-	c.t.Helper()
-	var v any
-	d := json.NewDecoder(bytes.NewReader([]byte(a.body)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		c.t.Fatalf("%s: %d %s", path, a.status, a.body)
-	}
-	for _, name := range strings.Split(path, ".") {
-		if list, ok := v.([]any); ok && len(list) > 0 {
-			v = list[0]
-		}
-		o, _ := v.(map[string]any)
-		v = o[name]
-	}
-	if v == nil {
-		c.t.Fatalf("no %s: %d %s", path, a.status, a.body)
-	}
-	return fmt.Sprint(v)
 }
