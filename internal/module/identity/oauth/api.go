@@ -92,9 +92,26 @@ func (s *Server) listClients(w http.ResponseWriter, r *http.Request) error {
 	return api.List(w, r, map[string]any{"clients": out}, api.Page{Page: page, Limit: limit, Total: len(list)})
 }
 
+// mayVouch says why the caller may not vouch for an app: one that speaks for itself sees records whatever its maker sees, and one that
+// nobody is asked about acts for whoever signs in. Both are for those alone who may do everything, as such API keys are.
+func mayVouch(ctx context.Context, metas ...*ClientMeta) error {
+	if c := access.From(ctx); c.Permits(access.AllPermissions) {
+		return nil
+	}
+	for _, m := range metas {
+		if m.Trusted || slices.Contains(m.GrantTypes, grantClient) {
+			return fault.New(fault.Forbidden, "an app that speaks for itself, or is trusted without consent, needs somebody who may do everything")
+		}
+	}
+	return nil
+}
+
 func (s *Server) postClient(w http.ResponseWriter, r *http.Request) error {
 	var b ClientBody
 	if err := api.Decode(r, &b); err != nil {
+		return err
+	}
+	if err := mayVouch(r.Context(), &b.ClientMeta); err != nil {
 		return err
 	}
 	c, n, err := s.CreateClient(r.Context(), tenantOf(r.Context()), NewClient{ID: b.ClientID, Meta: b.ClientMeta}, "admin", access.From(r.Context()).Who)
@@ -132,6 +149,9 @@ func (s *Server) putClient(w http.ResponseWriter, r *http.Request) error {
 	if b.ClientID != "" && b.ClientID != c.ID {
 		return fault.At(fault.Unprocessable, "client_id", "it cannot change")
 	}
+	if err := mayVouch(r.Context(), &c.Meta, &b.ClientMeta); err != nil {
+		return err
+	}
 	if b.AuthMethod == "" {
 		b.AuthMethod = c.Meta.AuthMethod
 	}
@@ -162,6 +182,9 @@ func (s *Server) storeClient(w http.ResponseWriter, r *http.Request, c *Client, 
 func (s *Server) newSecret(w http.ResponseWriter, r *http.Request) error {
 	c, err := s.pathClient(r)
 	if err != nil {
+		return err
+	}
+	if err := mayVouch(r.Context(), &c.Meta); err != nil {
 		return err
 	}
 	if len(c.secret) == 0 {
@@ -201,6 +224,10 @@ func (s *Server) postInitial(w http.ResponseWriter, r *http.Request) error {
 	}
 	if b.Name == "" || b.Days < 1 || b.Days > 366 {
 		return fault.New(fault.Unprocessable, "name is needed, and days must be 1 to 366")
+	}
+	// Whoever has the token registers apps that speak for themselves.
+	if err := mayVouch(r.Context(), &ClientMeta{GrantTypes: []string{grantClient}}); err != nil {
+		return err
 	}
 	raw, err := s.NewInitialToken(r.Context(), tenantOf(r.Context()), b.Name, b.Uses, time.Duration(b.Days)*24*time.Hour, access.From(r.Context()).Who)
 	if err != nil {

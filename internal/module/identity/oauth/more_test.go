@@ -459,3 +459,28 @@ func TestNothingInClear(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoVouchesForApps: who manages apps without being allowed everything makes none that sees records by itself, nor one that nobody is asked about.
+func TestWhoVouchesForApps(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		as := func(id string) []string {
+			return []string{"Authorization", "Bearer user:" + id, "Content-Type", "application/json"}
+		}
+		clients := "/api/v1/oauth/clients"
+		itself := `{"client_id":"itself","client_name":"x","grant_types":["client_credentials"],"scope":"system/*.rs"}`
+		trusted := `{"client_id":"trusted","client_name":"x","redirect_uris":["https://app.example.org/cb"],"nilecare_trusted":true}`
+		asking := `{"client_id":"asking","client_name":"x","redirect_uris":["https://app.example.org/cb"]}`
+		for _, body := range []string{itself, trusted} {
+			w.send("POST", clients, body, as("14")...).want(t, 403, "")
+			w.send("POST", clients, body, as("13")...).want(t, 201, "")
+		}
+		w.send("POST", clients, asking, as("14")...).want(t, 201, "")
+		w.send("PUT", clients+"/asking", strings.Replace(itself, "itself", "asking", 1), as("14")...).want(t, 403, "")
+		w.send("PUT", clients+"/asking", strings.Replace(trusted, "trusted", "asking", 1), as("14")...).want(t, 403, "")
+		w.send("PUT", clients+"/itself", strings.Replace(asking, "asking", "itself", 1), as("14")...).want(t, 403, "")
+		w.send("POST", clients+"/itself/secret", "", as("14")...).want(t, 403, "")
+		w.send("POST", clients+"/asking/secret", "", as("14")...).want(t, 200, "")
+		w.send("POST", "/api/v1/oauth/initial-access-tokens", `{"name":"partner"}`, as("14")...).want(t, 403, "")
+		w.send("DELETE", clients+"/itself", "", as("14")...).want(t, 200, "")
+	})
+}

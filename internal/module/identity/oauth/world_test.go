@@ -39,6 +39,7 @@ type person struct {
 	sees     []string
 	all      bool
 	admin    bool
+	clerk    bool // holds clients:manage alone
 }
 
 // people are the users: the service that keeps real ones is another package's.
@@ -113,8 +114,10 @@ func (o *person) Extent(_ access.Action, typ string) access.Extent {
 	}
 	return access.None()
 }
-func (o *person) Permits(permission string) bool { return o.admin && permission == "clients:manage" }
-func (o *person) Masked(string) []string         { return nil }
+func (o *person) Permits(permission string) bool {
+	return o.admin || o.clerk && permission == "clients:manage"
+}
+func (o *person) Masked(string) []string { return nil }
 
 type hand struct{ micros atomic.Int64 }
 
@@ -170,6 +173,7 @@ func newWorld(t *testing.T, store *record.Store, change func(*oauth.Options)) *w
 			FHIRUser: "Practitioner/p1"}, password: secretQ, sees: []string{"amina", "bakri", "amna"}},
 		{User: oauth.User{ID: 12, Name: "Amina Hassan", Email: "amina@example.org", FHIRUser: "Patient/amina"}, password: secretQ, sees: []string{"amina"}},
 		{User: oauth.User{ID: 13, Name: "Root", Email: "root@example.org"}, password: secretQ, code: "123456", all: true, admin: true},
+		{User: oauth.User{ID: 14, Name: "Clerk", Email: "clerk@example.org"}, password: secretQ, clerk: true},
 		{User: oauth.User{ID: 14, Name: "Nobody", Email: "nobody@example.org"}, password: secretQ},
 	}
 	return w
