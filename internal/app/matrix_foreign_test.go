@@ -150,8 +150,9 @@ func (c *clinic) neverLike(id string) string {
 }
 
 // TestAnotherTenant: what a tenant has is to another one's administrator as if it had never been, whichever route is asked for it.
-func TestAnotherTenant(t *testing.T) {
-	c := newClinic(t)
+func TestAnotherTenant(t *testing.T) { eachClinic(t, anotherTenant) }
+
+func anotherTenant(t *testing.T, c *clinic) {
 	admin := c.person(1, "admin", identity.NewUser{})
 	held := c.holdings(admin)
 	other, _, err := c.x.people.CreateTenant(inTenant(t.Context(), 1), "Another clinic")
@@ -189,6 +190,12 @@ func TestAnotherTenant(t *testing.T) {
 			if strings.Contains(i.Pattern, "{id}") {
 				c.sameInteraction(stranger, i, typ, patient, none)
 			}
+		}
+	}
+	// The administrator of the tenant itself does see a difference, or the comparison would show nothing.
+	for _, path := range []string{fhirPath + "/Patient/" + patient, "/api/v1/users/" + held["/api/v1/users/"]} {
+		if a := c.call(admin, http.MethodGet, path, ""); a.status != http.StatusOK {
+			t.Errorf("%s, for its own administrator: %d", path, a.status)
 		}
 	}
 	if after := c.seen(admin, held); after != before {
@@ -256,6 +263,11 @@ func (c *clinic) sameInteraction(who caller, i fhirrest.Interaction, typ, id, no
 	if a.status >= 500 {
 		c.t.Errorf("%s, %s %s: %d %s", who.name, i.Method, path, a.status, a.body)
 	}
+	if a.status >= 400 {
+		if wrong := refusal(path, a); wrong != "" {
+			c.t.Errorf("%s, %s %s: %s", who.name, i.Method, path, wrong)
+		}
+	}
 }
 
 // minimal is a valid resource of a sample type.
@@ -270,8 +282,9 @@ func minimal(typ, id string) string {
 }
 
 // TestAnotherPatient: another patient's record is to a patient, and to an app that may read his own alone, as if it had never been.
-func TestAnotherPatient(t *testing.T) {
-	c := newClinic(t)
+func TestAnotherPatient(t *testing.T) { eachClinic(t, anotherPatient) }
+
+func anotherPatient(t *testing.T, c *clinic) {
 	admin := c.person(1, "admin", identity.NewUser{})
 	make1 := func(typ, body string) string {
 		t.Helper()

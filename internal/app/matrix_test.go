@@ -20,6 +20,7 @@ import (
 	"github.com/nilecare/nilecare/internal/fhirrest"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
+	"github.com/nilecare/nilecare/internal/storetest"
 	"github.com/nilecare/nilecare/internal/token"
 	"github.com/nilecare/nilecare/internal/web"
 	"github.com/nilecare/nilecare/internal/web/api"
@@ -35,9 +36,15 @@ type clinic struct {
 	routes []api.Route
 }
 
-func newClinic(t *testing.T) *clinic {
+// eachClinic runs a test on the embedded database, and on a server's where one is named.
+func eachClinic(t *testing.T, f func(*testing.T, *clinic)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, newClinic(t)) })
+	t.Run("postgres", func(t *testing.T) { f(t, newClinic(t, "NILECARE_DATABASE="+storetest.Database(t))) })
+}
+
+func newClinic(t *testing.T, more ...string) *clinic {
 	t.Helper()
-	env := []string{"NILECARE_DATA=" + filepath.Join(t.TempDir(), "data"), "NILECARE_LISTEN=127.0.0.1:0", "NILECARE_LOG_LEVEL=error"}
+	env := append(more, "NILECARE_DATA="+filepath.Join(t.TempDir(), "data"), "NILECARE_LISTEN=127.0.0.1:0", "NILECARE_LOG_LEVEL=error")
 	cfg, _, err := config.Load(nil, env, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +286,7 @@ func TestRoutesAreDecided(t *testing.T) {
 	is, written := strings.Split(got, "\n"), strings.Split(string(text), "\n")
 	for _, line := range is {
 		if !slices.Contains(written, line) {
-			t.Errorf("served, and not in %s: %s", file, line)
+			t.Errorf("served, and not in %s (-args -update writes it anew, to be read): %s", file, line)
 		}
 	}
 	for _, line := range written {
@@ -301,8 +308,9 @@ func inOrder(r api.Route) int {
 }
 
 // TestEveryRouteForEveryRole: who has no credentials is asked for them, who lacks the permission is refused, and who holds it is not.
-func TestEveryRouteForEveryRole(t *testing.T) {
-	c := newClinic(t)
+func TestEveryRouteForEveryRole(t *testing.T) { eachClinic(t, everyRouteForEveryRole) }
+
+func everyRouteForEveryRole(t *testing.T, c *clinic) {
 	everybody := []caller{{name: "nobody"}, c.key(1, "users:read", "system/Patient.rs"), c.app("system/Observation.rs")}
 	for _, role := range access.DefaultRoles() {
 		if role.Name != "service" && role.Name != "device" { // those are programs', not people's
@@ -372,8 +380,9 @@ func byPattern(pattern, typ, id, vid string) string {
 var sampleTypes = []string{"Patient", "Observation", "Condition", "Encounter", "Organization", "Practitioner", "Medication", "AuditEvent", "Provenance", "Binary", "Consent", "List"}
 
 // TestEveryInteractionForEveryRole: nobody is asked to sign in, whatever he asks for, and nothing that anybody asks makes the server fail.
-func TestEveryInteractionForEveryRole(t *testing.T) {
-	c := newClinic(t)
+func TestEveryInteractionForEveryRole(t *testing.T) { eachClinic(t, everyInteractionForEveryRole) }
+
+func everyInteractionForEveryRole(t *testing.T, c *clinic) {
 	everybody := []caller{{name: "nobody"}, {name: "a stranger", auth: "Bearer nc_1_nonsense"}, {name: "a forger", auth: "Bearer a.eyJ0ZW5hbnQiOjF9.c"},
 		c.key(1, "users:read", "system/Patient.rs"), c.app("system/Observation.rs")}
 	for _, role := range access.DefaultRoles() {
