@@ -157,7 +157,6 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, p *Provider, isN
 		return err
 	}
 	c := access.From(r.Context())
-	strong := p.grants(s.o.Privileged)
 	if isNew {
 		p.ID, p.Kind = in.ID, in.Kind
 	} else if in.ID != "" && in.ID != p.ID || in.Kind != "" && in.Kind != p.Kind {
@@ -171,9 +170,9 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, p *Provider, isN
 	if err := p.check(s.o.Privileged); err != nil {
 		return err
 	}
-	// Whoever changes whom a provider vouches for could make himself anybody: with a rule for a privileged role, that takes all permissions.
-	if (strong || p.grants(s.o.Privileged)) && !c.Permits(access.AllPermissions) {
-		return fault.At(fault.Forbidden, "roles", "only who may do everything changes a provider that gives privileged roles")
+	// Whoever says whom a provider vouches for makes himself anybody: by a rule for a role, and by an address that an account has.
+	if !c.Permits(access.AllPermissions) {
+		return fault.New(fault.Forbidden, "only who may do everything says whom a provider vouches for")
 	}
 	if p.Kind == SAML && len(p.secret.Key) == 0 {
 		var err error

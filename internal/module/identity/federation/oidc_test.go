@@ -391,7 +391,7 @@ func TestProviders(t *testing.T) {
 		o := newOpenID(w)
 		manager, nurse := w.signedIn("sys@clinic.example", "system_admin"), w.signedIn("nurse@clinic.example", "nurse")
 		const rows = "/api/v1/identity-providers"
-		for who, want := range map[string]int{"": 401, nurse: 403, manager: 201} {
+		for who, want := range map[string]int{"": 401, nurse: 403, manager: 403, w.admin: 201} {
 			if got := w.api(who, "POST", rows, o.row("corp")); got.status != want {
 				t.Errorf("%d %s, not %d", got.status, got.raw, want)
 			}
@@ -410,22 +410,22 @@ func TestProviders(t *testing.T) {
 			change func(m)
 			want   int
 		}{
-			"taken":                        {manager, func(p m) { p["id"] = "corp" }, 409},
-			"no id":                        {manager, func(p m) { p["id"] = "" }, 400},
-			"an id with a slash":           {manager, func(p m) { p["id"] = "a/b" }, 400},
-			"an unknown kind":              {manager, func(p m) { p["kind"] = "ldap" }, 400},
-			"plain http":                   {manager, func(p m) { p["issuer"] = "http://corp.example" }, 400},
-			"a file":                       {manager, func(p m) { p["issuer"] = "file:///etc/passwd" }, 400},
-			"no client":                    {manager, func(p m) { p["clientId"] = "" }, 400},
-			"a place for tenants":          {manager, func(p m) { p["issuer"] = o.url + "/{tenantid}" }, 400},
-			"Microsoft for all":            {manager, func(p m) { p["kind"], p["issuer"] = "microsoft", "" }, 400},
-			"Google for all":               {manager, func(p m) { p["kind"], p["issuer"] = "google", "" }, 400},
-			"a default that rules":         {w.admin, func(p m) { p["defaultRole"] = "admin" }, 400},
-			"an alias that rules":          {w.admin, func(p m) { p["defaultRole"] = "Administrator" }, 400},
-			"a rule without saying so":     {w.admin, func(p m) { p["roles"] = []m{{"claim": "groups", "value": "x", "role": "admin"}} }, 400},
-			"a rule by who may not do all": {manager, func(p m) { p["roles"] = strong }, 403},
-			"a rule by who may do all":     {w.admin, func(p m) { p["roles"] = strong }, 201},
-			"not openid":                   {manager, func(p m) { p["scopes"] = []string{"profile"} }, 400},
+			"taken":                       {w.admin, func(p m) { p["id"] = "corp" }, 409},
+			"no id":                       {w.admin, func(p m) { p["id"] = "" }, 400},
+			"an id with a slash":          {w.admin, func(p m) { p["id"] = "a/b" }, 400},
+			"an unknown kind":             {w.admin, func(p m) { p["kind"] = "ldap" }, 400},
+			"plain http":                  {w.admin, func(p m) { p["issuer"] = "http://corp.example" }, 400},
+			"a file":                      {w.admin, func(p m) { p["issuer"] = "file:///etc/passwd" }, 400},
+			"no client":                   {w.admin, func(p m) { p["clientId"] = "" }, 400},
+			"a place for tenants":         {w.admin, func(p m) { p["issuer"] = o.url + "/{tenantid}" }, 400},
+			"Microsoft for all":           {w.admin, func(p m) { p["kind"], p["issuer"] = "microsoft", "" }, 400},
+			"Google for all":              {w.admin, func(p m) { p["kind"], p["issuer"] = "google", "" }, 400},
+			"a default that rules":        {w.admin, func(p m) { p["defaultRole"] = "admin" }, 400},
+			"an alias that rules":         {w.admin, func(p m) { p["defaultRole"] = "Administrator" }, 400},
+			"a rule without saying so":    {w.admin, func(p m) { p["roles"] = []m{{"claim": "groups", "value": "x", "role": "admin"}} }, 400},
+			"a row by who may not do all": {manager, func(p m) { p["trustEmail"] = true }, 403},
+			"a rule by who may do all":    {w.admin, func(p m) { p["roles"] = strong }, 201},
+			"not openid":                  {w.admin, func(p m) { p["scopes"] = []string{"profile"} }, 400},
 		} {
 			body := o.row("other")
 			c.change(body)

@@ -191,11 +191,6 @@ func (p *Provider) checkKind(wrong func(field, format string, args ...any) error
 	return nil
 }
 
-// grants reports a rule that gives a privileged role.
-func (p *Provider) grants(privileged func(string) bool) bool {
-	return slices.ContainsFunc(p.Config.Roles, func(r Rule) bool { return privileged(r.Role) })
-}
-
 // returnTo is where a browser is led after signing in: a path of ours, or a registered address. "" is the first page.
 func (s *Service) returnTo(asked string) (string, error) {
 	if asked == "" {
