@@ -441,3 +441,34 @@ func everyInteractionForEveryRole(t *testing.T, c *clinic) {
 		}
 	}
 }
+
+// TestScopesAndRolesOfTheRecord: a program's scopes are all that it may do, and who operates the system sees no patient data.
+func TestScopesAndRolesOfTheRecord(t *testing.T) { eachClinic(t, scopesAndRolesOfTheRecord) }
+
+func scopesAndRolesOfTheRecord(t *testing.T, c *clinic) {
+	key, app := c.key(1, "users:read", "system/Patient.rs"), c.app("system/Observation.rs")
+	operator, doctor := c.person(1, "super_admin", identity.NewUser{}), c.person(1, "doctor", identity.NewUser{})
+	admin := c.person(1, "admin", identity.NewUser{})
+	for _, one := range []struct {
+		who          caller
+		method, path string
+		want         int
+	}{
+		{key, "GET", "/Patient", 200}, {key, "GET", "/Observation", 403}, {key, "POST", "/Patient", 403}, {key, "GET", "/AuditEvent", 403},
+		{app, "GET", "/Observation", 200}, {app, "GET", "/Patient", 403}, {app, "POST", "/Observation", 403}, {app, "GET", "/AuditEvent", 403},
+		{operator, "GET", "/Patient", 403}, {operator, "GET", "/Observation", 403}, {operator, "POST", "/Patient", 403},
+		{doctor, "GET", "/Patient", 200}, {doctor, "GET", "/AuditEvent", 403},
+		{admin, "GET", "/Patient", 200}, {admin, "POST", "/Patient", 201}, {admin, "GET", "/AuditEvent", 200},
+	} {
+		body := ""
+		if one.method == http.MethodPost {
+			body = `{"resourceType":"` + one.path[1:] + `","status":"final","code":{"text":"x"}}`
+			if one.path == "/Patient" {
+				body = `{"resourceType":"Patient"}`
+			}
+		}
+		if a := c.call(one.who, one.method, fhirPath+one.path, body); a.status != one.want {
+			t.Errorf("%s, %s %s: %d, want %d: %s", one.who.name, one.method, one.path, a.status, one.want, a.body)
+		}
+	}
+}
