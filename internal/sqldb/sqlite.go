@@ -101,7 +101,10 @@ func (s *SQLite) connect(ctx context.Context) error {
 	if s.writer, err = s.open(ctx, "PRAGMA cache_size=-65536"); err != nil {
 		return err
 	}
-	// The log and its index are there now, made with the mode of any file.
+	// The log and its index are made with the mode of any file, with the first transaction on a new database.
+	if err := s.writer.Exec("BEGIN IMMEDIATE; COMMIT"); err != nil {
+		return fmt.Errorf("sqlite: open: %w", err)
+	}
 	for _, suffix := range []string{"-wal", "-shm"} {
 		if err := os.Chmod(s.options.Path+suffix, 0o600); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("sqlite: %w", err)

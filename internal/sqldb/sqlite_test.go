@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -419,6 +420,29 @@ func TestMigrations(t *testing.T) {
 			t.Errorf("step %d: %v", i, err)
 		} else if ran != c.ran {
 			t.Errorf("step %d ran %d migrations, want %d", i, ran, c.ran)
+		}
+	}
+}
+
+// TestTheLogIsTheOwnersAlone: in a folder that others may enter too, from the first write on and after the database was opened again.
+func TestTheLogIsTheOwnersAlone(t *testing.T) {
+	for name, key := range map[string][]byte{"plain": nil, "sealed": make([]byte, 32)} {
+		path := filepath.Join(t.TempDir(), "a.db")
+		for _, table := range []string{"first", "second"} {
+			db, err := sqldb.OpenSQLite(context.Background(), sqldb.SQLiteOptions{Path: path, Key: key})
+			must(t, err)
+			must(t, db.Update(context.Background(), func(tx sqldb.Tx) error {
+				_, err := tx.Exec(context.Background(), "CREATE TABLE "+table+" (k TEXT PRIMARY KEY)")
+				return err
+			}))
+			for _, suffix := range []string{"-wal", "-shm"} {
+				info, err := os.Stat(path + suffix)
+				must(t, err)
+				if info.Mode().Perm() != 0o600 {
+					t.Errorf("%s, %s: %s has mode %v", name, table, suffix, info.Mode())
+				}
+			}
+			must(t, db.Close())
 		}
 	}
 }
