@@ -195,6 +195,7 @@ func TestReadersMakeNoDatabase(t *testing.T) {
 	for name, args := range map[string][]string{
 		"verify": {"verify"}, "backup": {"backup", "-"}, "backup to a file": {"backup", filepath.Join(t.TempDir(), "b")},
 		"export": {"export", "-"}, "export to a folder": {"export", filepath.Join(t.TempDir(), "out")}, "erase": {"erase", "--sure", "Patient/a"},
+		"tenants": {"tenant", "list"}, "a tenant's end": {"tenant", "delete", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProgram(t)

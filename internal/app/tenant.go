@@ -21,7 +21,11 @@ func (p *Program) tenant(ctx context.Context, args []string) error {
 	if (verb == "list") != (of == "") {
 		return &config.UsageError{Text: "usage: nilecare tenant create NAME|list|suspend N|resume N|delete N"}
 	}
-	return p.operateMaking(ctx, "tenant", url.Values{"do": {verb}, "of": {of}}, p.Out)
+	operate := p.operate
+	if verb == "create" {
+		operate = p.operateMaking
+	}
+	return operate(ctx, "tenant", url.Values{"do": {verb}, "of": {of}}, p.Out)
 }
 
 func tenantTo(ctx context.Context, store *opened, params url.Values, out io.Writer) error {
