@@ -16,7 +16,7 @@ import (
 	"github.com/nilecare/nilecare/internal/seal"
 )
 
-// backup is `backup FILE`: writes a consistent copy of the database to a new file ("-": standard output), while others read and write.
+// backup is `backup FILE`: writes a consistent copy of the settings' tenant to a new file ("-": standard output), while others read and write.
 func (p *Program) backup(ctx context.Context, args []string) error {
 	if args[0] == "-" {
 		return p.operate(ctx, "backup", nil, p.Out)
@@ -25,7 +25,8 @@ func (p *Program) backup(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Out, "wrote %s (%d bytes); it opens with the root key alone, which is not in it: keep a copy of %s apart from it\n", args[0], n, p.rootKeyFile())
+	fmt.Fprintf(p.Out, "wrote %s (%d bytes) of tenant %d alone: other tenants have backups of their own (--tenant). It opens with the root key alone, which is not in it: "+
+		"keep a copy of %s apart from it\n", args[0], n, p.cfg.Tenant, p.rootKeyFile())
 	return nil
 }
 

@@ -30,7 +30,7 @@ func commands() []command {
 		{name: "import", args: "PATH…", help: "write resources and Bundles of files, folders and archives", least: 1, most: -1, build: buildImport},
 		{name: "export", args: "FOLDER", help: "write all current resources as NDJSON, a file a type", least: 1, most: 1, build: buildExport},
 		{name: "verify", help: "recompute what can be recomputed and name what differs", build: plain((*Program).verify)},
-		{name: "backup", args: "FILE", help: "write a consistent copy of the database, sealed as the database is", least: 1, most: 1, build: plain((*Program).backup)},
+		{name: "backup", args: "FILE", help: "write a consistent copy of one tenant (--tenant), sealed as the database is", least: 1, most: 1, build: plain((*Program).backup)},
 		{name: "restore", args: "FILE", help: "fill an empty database from a backup", least: 1, most: 1, build: plain((*Program).restore)},
 		{name: "erase", args: "PATIENT", help: "destroy a patient's key, and with it the patient's record", least: 1, most: 1, build: buildErase},
 		{name: "user", args: "create|password|list", help: "make a user, give one a new password, or list them", least: 1, most: 1, build: buildUser},
