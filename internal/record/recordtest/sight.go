@@ -241,7 +241,7 @@ func testWorlds(t *testing.T, h Harness) {
 				b.put(w.also...)
 				b.hide(w, s)
 				b.put(rest...)
-				got := transcript(b, w.ctx)
+				got := transcript(w.ctx, b)
 				if want == nil {
 					want = got
 					informative(t, got)
@@ -432,7 +432,7 @@ func (a *asker) change(name string, cs ...record.Change) {
 }
 
 // transcript asks everything there is to ask.
-func transcript(b *bench, ctx context.Context) []answer {
+func transcript(ctx context.Context, b *bench) []answer {
 	a := &asker{bench: b, ctx: ctx}
 	a.reads()
 	a.searches()

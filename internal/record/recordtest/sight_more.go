@@ -39,7 +39,7 @@ func testMaskedWorlds(t *testing.T, h Harness) {
 			b.put(fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":"final","category":[{"coding":[{"code":"laboratory"}]}],"code":{"text":"words"},"subject":{"reference":"Patient/me"},`+
 				`"valueQuantity":{"value":%d},"focus":[{"reference":%q}],"note":[{"text":%q}]}`, i, map[string]int{"one": i, "other": -i}[secret], target, secret))
 		}
-		got := transcript(b, ctx)
+		got := transcript(ctx, b)
 		if want == nil {
 			want = got
 			informative(t, got)

@@ -90,12 +90,12 @@ func testConsent(t *testing.T, h Harness) {
 		}
 	}
 	b.put(consentOf(`{"type":"deny"}`, ""))
-	b.with(t).sees("denied", callers["dr"], strings.Fields(all))
+	b.with(t).sees(callers["dr"], "denied", strings.Fields(all))
 	b.write(deletion("Consent", "c"))
-	b.with(t).sees("deleted", callers["dr"], nil)
+	b.with(t).sees(callers["dr"], "deleted", nil)
 	if b.place.Shared {
 		other := openBench(t, b.place, record.Options{Base: base})
-		other.with(t).sees("another process, before", callers["dr"], nil)
+		other.with(t).sees(callers["dr"], "another process, before", nil)
 		b.put(consentOf(`{"type":"deny"}`, ""))
 		for until := time.Now().Add(time.Minute); ; { // it looks again within a second
 			if _, err := other.store.Read(callers["dr"], "Patient", "p"); err != nil || time.Now().After(until) {
@@ -103,12 +103,12 @@ func testConsent(t *testing.T, h Harness) {
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-		other.with(t).sees("another process", callers["dr"], strings.Fields(all))
+		other.with(t).sees(callers["dr"], "another process", strings.Fields(all))
 	}
 }
 
 // sees demands that all but the hidden ones are read and found.
-func (b *bench) sees(name string, ctx context.Context, hidden []string) {
+func (b *bench) sees(ctx context.Context, name string, hidden []string) {
 	b.Helper()
 	one := *b
 	one.ctx = ctx

@@ -19,8 +19,8 @@ type tree struct {
 	Maybe  *int64          `json:"maybe"`
 	Num    int64           `json:"num,string"`
 	Data   []byte          `json:"data"`
-	hidden int
-	Hidden int `json:"-"`
+	hidden int             //nolint:unused // that it is not described is what is tested
+	Hidden int             `json:"-"`
 	Embedded
 }
 

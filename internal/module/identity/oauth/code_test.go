@@ -135,6 +135,31 @@ func TestRefreshReuse(t *testing.T) {
 	})
 }
 
+// TestRefreshWithoutName: a public client need not name itself to refresh, as SMART's table of parameters has it; a confidential one proves
+// who it is.
+func TestRefreshWithoutName(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		refresh := func(raw string, header ...string) reply {
+			return w.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {raw}}, header...)
+		}
+		w.client("growth", nil)
+		out := w.grant(w.browser(), "amina@example.org", "growth", "openid offline_access")
+		next := refresh(out.str("refresh_token")).want(t, 200, "")
+		refresh(out.str("refresh_token")).want(t, 400, "invalid_grant")
+		refresh(next.str("refresh_token")).want(t, 400, "invalid_grant")
+		refresh("nrt_nobody").want(t, 400, "invalid_grant")
+
+		_, secret := w.client("ward", func(m *oauth.ClientMeta) { m.AuthMethod = "client_secret_basic" })
+		basic := []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte("ward:"+secret))}
+		b := w.browser()
+		b.get(w.asks("ward", "openid offline_access")).signIn("amina@example.org").allow()
+		out = w.post("/oauth2/token", url.Values{"grant_type": {"authorization_code"}, "code": {b.told().Get("code")}, "redirect_uri": {callback},
+			"code_verifier": {verifier}}, basic...).want(t, 200, "")
+		refresh(out.str("refresh_token")).want(t, 401, "invalid_client")
+		refresh(out.str("refresh_token"), basic...).want(t, 200, "") // the wrong try used nothing up
+	})
+}
+
 // TestSessionsEnd: online access ends with the login, all access with the person.
 func TestSessionsEnd(t *testing.T) {
 	each(t, nil, func(t *testing.T, w *world) {

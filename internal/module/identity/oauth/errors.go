@@ -13,7 +13,6 @@ type failure struct {
 	status int
 	code   string
 	text   string
-	basic  bool   // the client tried HTTP Basic: it is asked for that again
 	bearer bool   // the request is one of a protected resource (RFC 6750 section 3)
 	cause  error  // for the log
 	scope  string // for insufficient_scope

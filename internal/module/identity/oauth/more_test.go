@@ -292,9 +292,9 @@ func TestClientsOfAdministrators(t *testing.T) {
 		w.send("POST", "/api/v1/oauth/clients", body).want(t, 401, "")
 		w.send("POST", "/api/v1/oauth/clients", body, "Authorization", "Bearer user:11", "Content-Type", "application/json").want(t, 403, "")
 		get := func(r reply, path ...string) any {
-			var v any = r.m["data"]
+			v := r.m["data"]
 			for _, p := range path {
-				v, _ = v.(map[string]any)[p]
+				v = v.(map[string]any)[p]
 			}
 			return v
 		}

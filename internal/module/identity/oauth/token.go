@@ -142,7 +142,7 @@ func (s *Server) byCode(ctx context.Context, tenant int32, c *Client, f url.Valu
 			return endSessionsOf(ctx, tx, tenant, "num = $4", num, "Client/"+c.ID, s.micro(), "its code was used again")
 		}
 		if failed = s.checkCode(g, f, verifier, expires); failed != nil {
-			return nil
+			return nil //nolint:nilerr // the code is used up, and the client is told why it got nothing
 		}
 		if ss, err = s.begin(ctx, tx, tenant, num, g); err != nil {
 			return err
