@@ -239,3 +239,8 @@ func benchWorld(b *testing.B) *world {
 	w.user(1, "nurse@example.org", "nurse")
 	return w
 }
+
+// destroyer destroys a tenant's keys, as the program has it done.
+func destroyer(w *world) func(context.Context, int32) error {
+	return func(_ context.Context, tenant int32) error { return w.store.DestroyTenant(system(tenant)) }
+}
