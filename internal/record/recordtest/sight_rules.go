@@ -86,7 +86,7 @@ func testConsent(t *testing.T, h Harness) {
 			if !ok && who != "self" && who != "break" && who != "system" {
 				hidden = c.hidden["*"]
 			}
-			b.with(t).sees(c.name+", "+who, ctx, strings.Fields(hidden))
+			b.with(t).sees(ctx, c.name+", "+who, strings.Fields(hidden))
 		}
 	}
 	b.put(consentOf(`{"type":"deny"}`, ""))
