@@ -336,7 +336,7 @@ func byTenant(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest, ok := strings.CutPrefix(r.URL.Path, "/t/"); ok {
 			num, path, _ := strings.Cut(rest, "/")
-			if n, err := strconv.ParseInt(num, 10, 32); err == nil && n > 1 {
+			if n, err := strconv.ParseInt(num, 10, 32); err == nil && n > 1 && num == strconv.FormatInt(n, 10) { // one address, one way to write it
 				r = r.Clone(context.WithValue(r.Context(), pathTenant{}, int32(n)))
 				r.URL.Path, r.URL.RawPath = "/"+path, ""
 			}

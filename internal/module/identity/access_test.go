@@ -428,3 +428,18 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	}
 }
+
+// TestNobodySaysWhoTheyAre: whoever may change users does not link themselves to a record, or to a practitioner.
+func TestNobodySaysWhoTheyAre(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		w.user(1, "ops@example.org", "system_admin")
+		ops := w.token("ops@example.org")
+		for name, body := range map[string]any{
+			"patient":      map[string]any{"patient": "Patient/3"},
+			"patients":     map[string]any{"patients": []string{"Patient/3"}},
+			"practitioner": map[string]any{"fhirUser": "Practitioner/3"},
+		} {
+			w.want(name, w.do("PATCH", "/api/v1/users/me", ops, body), 403)
+		}
+	})
+}

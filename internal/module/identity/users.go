@@ -336,6 +336,9 @@ func (s *Service) may(ctx context.Context, before, after *User, privileged, iden
 			return err
 		}
 	}
+	if self && !c.Permits(access.AllPermissions) && (before.FHIRUser != after.FHIRUser || before.Patient != after.Patient || !slices.Equal(before.Patients, after.Patients)) {
+		return fault.New(fault.Forbidden, "nobody says of themselves who they are in the record")
+	}
 	if slices.Equal(before.Roles, after.Roles) && slices.Equal(before.own, after.own) {
 		return nil
 	}
