@@ -35,9 +35,13 @@ func (s *Service) postLink(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	ways := "an e-mail address stands"
+	if s.o.SMS != nil {
+		ways = "an e-mail address or a phone number stands"
+	}
 	return named(w, http.StatusAccepted, "verification", map[string]any{"id": strconv.FormatInt(v.ID, 10), "status": v.Status, "createdAt": when(v.Made),
 		"methods": []string{"code", "staff"},
-		"message": "if this is somebody whom the clinic knows, and an e-mail address stands on the record, a code is on its way to it; else ask at the clinic"})
+		"message": "if this is somebody whom the clinic knows, and " + ways + " on the record, a code is on its way to it; else ask at the clinic"})
 }
 
 func (s *Service) getLinks(w http.ResponseWriter, r *http.Request) error {

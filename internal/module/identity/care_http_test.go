@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -362,6 +363,53 @@ func TestLinkCodeEnds(t *testing.T) {
 		}
 		w.want("fifth", w.do("POST", claimsPath, tok, right), 202)
 		w.want("sixth", w.do("POST", claimsPath, tok, right), 429)
+	})
+}
+
+// texts keeps what went to phones.
+type texts struct{ post }
+
+func (p *texts) Text(ctx context.Context, to, text string) error { return p.Send(ctx, to, "", text) }
+
+// TestLinkByPhone: where text messages are sent, the code goes to the phone of a record without an e-mail address; where not, nowhere. What no mail
+// server takes does not stand in its way.
+func TestLinkByPhone(t *testing.T) {
+	const plain = `{"resourceType":"Patient","name":[{"family":"Badr","given":["Omer"]}],"birthDate":"1980-05-06","identifier":[{"value":"B-1"}],
+		"telecom":[{"system":"fax","value":"+249911111111"},{"system":"phone","value":"ask the brother"},{"system":"phone","value":"+249 91 234 5678","use":"mobile"}]}`
+	right := claim("Badr", "Omer", "1980-05-06", "", "B-1")
+	p := &texts{}
+	each(t, func(o *identity.Options) { o.SMS = p }, func(t *testing.T, w *world) {
+		w.put(1, plain)
+		w.user(1, "omer@example.org", "patient", func(n *identity.NewUser) { n.Locale = "ar-SD" })
+		tok := w.token("omer@example.org")
+		for i := range 25 {
+			if _, err := w.s.Invite(system(1), 1, identity.NewUser{Email: fmt.Sprintf("n%d@example.org", i), Role: "nurse"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.letters(&p.post)
+		w.letters(&p.post)
+		a := w.do("POST", claimsPath, tok, right)
+		w.want("claim", a, 202)
+		sent := w.letters(&p.post)
+		if len(sent) != 1 || sent[0]["to"] != "+249 91 234 5678" {
+			t.Fatalf("%v", sent)
+		}
+		text, _ := sent[0]["text"].(string)
+		code := regexp.MustCompile(`[0-9]{8}`).FindString(text)
+		if !strings.Contains(text, "سجلك") || len([]rune(text)) > 134 {
+			t.Errorf("%s", text)
+		}
+		w.want("confirm", w.do("POST", claimsPath+"/"+a.text("verification.id")+"/confirm", tok, m{"code": code}), 200)
+	})
+	mailed := &post{}
+	each(t, withMail(mailed), func(t *testing.T, w *world) {
+		w.put(1, plain)
+		w.user(1, "omer@example.org", "patient")
+		w.want("claim", w.do("POST", claimsPath, w.token("omer@example.org"), right), 202)
+		if sent := w.letters(mailed); len(sent) != 0 {
+			t.Errorf("%v", sent)
+		}
 	})
 }
 

@@ -88,6 +88,11 @@ type Mailer interface {
 	Send(ctx context.Context, to, subject, text string) error
 }
 
+// Texter sends text messages at once. to is a phone number as it stands on the record.
+type Texter interface {
+	Text(ctx context.Context, to, text string) error
+}
+
 // Apps is what the authorization server tells of the apps' sessions; *oauth.Server is it.
 type Apps interface {
 	// Alive reports whether an app's access token is still good: client_id, sid (0: none) and jti are its claims.
@@ -120,6 +125,7 @@ type Options struct {
 	Issuer   func(tenant int32) string // who signs: the authorization server's identifier
 	Audience func(tenant int32) string // the tenant's FHIR base, which tokens are for
 	Mail     Mailer                    // nil: mail is queued only
+	SMS      Texter                    // nil: no code goes to a phone
 	CSRF     *web.CSRF                 // nil: GET /api/v1/auth/csrf-token says that there is none
 	Settings Settings
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,18 +123,35 @@ func (p *claimed) is(c *Claim) bool {
 	return false
 }
 
-// address is where mail reaches the person by the record; "": nowhere.
-func (p *claimed) address(now time.Time) string {
+// contact is where the person is reached by the record, by mail or, where that is offered, by phone; "": nowhere.
+func (p *claimed) contact(now time.Time, phone bool) (to string, sms bool) {
+	number := ""
 	for _, t := range p.Telecom {
-		if t.System != "email" || t.Use == "old" || t.Period.End != "" && t.Period.End < now.UTC().Format(time.DateOnly) {
+		value := strings.TrimSpace(t.Value)
+		if t.Use == "old" || t.Period.End != "" && t.Period.End < now.UTC().Format(time.DateOnly) {
 			continue
 		}
-		if a, err := mail.ParseAddress(strings.TrimSpace(t.Value)); err == nil {
-			return a.Address
+		switch a, err := mail.ParseAddress(value); {
+		case t.System == "email" && err == nil:
+			return a.Address, false
+		case (t.System == "phone" || t.System == "sms") && number == "" && numberForm.MatchString(value):
+			number = value
 		}
 	}
-	return ""
+	if !phone || number == "" {
+		return "", false
+	}
+	return number, true
 }
+
+// numberForm is what can be a phone's number; who sends to it knows more.
+var numberForm = regexp.MustCompile(`^\+?[0-9][0-9 ()/-]{5,30}$`)
+
+// Short enough for one text message, or two in Arabic.
+const (
+	linkText   = "Your code for your health record: %s. If you did not ask for it, do nothing and tell the clinic."
+	linkTextAr = "رمزك للاطلاع على سجلك الصحي: %s. إذا لم تطلبه فلا تفعل شيئًا وأبلغ العيادة."
+)
 
 // matchClaim returns the one record that is what the user says; nil where there is none, or several.
 func (s *Service) matchClaim(ctx context.Context, tenant int32, c *Claim) (*claimed, error) {
@@ -253,7 +271,13 @@ func (s *Service) linkLetter(ctx context.Context, u *User, v *Verification, p *c
 	l := s.compose(u, forLink, code)
 	l.To = ""
 	if p != nil {
-		l.To = p.address(s.now())
+		l.To, l.SMS = p.contact(s.now(), s.o.SMS != nil)
+	}
+	if l.SMS {
+		l.Subject, l.Text = "", fmt.Sprintf(linkText, code)
+		if arabic(u) {
+			l.Text = fmt.Sprintf(linkTextAr, code)
+		}
 	}
 	// It is counted in any case, so that time tells nothing.
 	switch err := s.mayAsk(ctx, u.Tenant, forLink, or(v.Patient, who(u.ID)), lettersADay, day); {
@@ -322,7 +346,7 @@ func (s *Service) Confirm(ctx context.Context, id int64, code string) error {
 		return fault.At(fault.Invalid, "code", "the code is wrong, too old, or was tried too often").WithCode("INVALID_CODE")
 	}
 	s.forgetUser(u.Tenant, u.ID)
-	s.admin(ctx, u.Tenant, "link", "User", u.ID, patient+", by a code to the address on the record")
+	s.admin(ctx, u.Tenant, "link", "User", u.ID, patient+", by a code to a contact on the record")
 	return nil
 }
 

@@ -63,6 +63,7 @@ type letter struct {
 	To      string `json:"to"`
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+	SMS     bool   `json:"sms,omitempty"` // it goes to a phone
 }
 
 func letterPlace(id int64) string { return "identity.mail/" + strconv.FormatInt(id, 10) }
@@ -97,10 +98,15 @@ var templates = map[string]struct{ path, subject, text, subjectAr, textAr string
 func (s *Service) compose(u *User, purpose, code string) letter {
 	t := templates[purpose]
 	put := strings.NewReplacer("{link}", strings.TrimSuffix(s.o.Issuer(u.Tenant), "/")+t.path+"?token="+url.QueryEscape(code), "{code}", code)
-	if lang := strings.ToLower(u.Locale); lang == "ar" || strings.HasPrefix(lang, "ar-") || strings.HasPrefix(lang, "ar_") {
-		return letter{u.Email, t.subjectAr, put.Replace(t.textAr)}
+	if arabic(u) {
+		return letter{To: u.Email, Subject: t.subjectAr, Text: put.Replace(t.textAr)}
 	}
-	return letter{u.Email, t.subject, put.Replace(t.text)}
+	return letter{To: u.Email, Subject: t.subject, Text: put.Replace(t.text)}
+}
+
+func arabic(u *User) bool {
+	lang := strings.ToLower(u.Locale)
+	return lang == "ar" || strings.HasPrefix(lang, "ar-") || strings.HasPrefix(lang, "ar_")
 }
 
 // issue makes a one-time code and the letter that brings it: the function that it returns writes both in a transaction, and id is the letter's.
@@ -232,10 +238,10 @@ func (s *Service) void(ctx context.Context, tx sqldb.Tx, u *User, purpose string
 	return err
 }
 
-// RunOutbox sends what waits, until ctx ends. Without [Options].Mail it does nothing: mail waits, and administrators read it in the outbox.
+// RunOutbox sends what waits, until ctx ends. Without [Options].Mail mail waits, and administrators read it in the outbox.
 // A letter goes out once the server took it; where the program stops between that and its noting so, it goes twice.
 func (s *Service) RunOutbox(ctx context.Context) {
-	if s.o.Mail == nil {
+	if s.o.Mail == nil && s.o.SMS == nil {
 		return
 	}
 	tick := time.NewTicker(outboxEvery)
@@ -335,13 +341,18 @@ func (s *Service) sendOne(ctx context.Context, tenant int32, m *Waiting) error {
 	if err != nil {
 		return err
 	}
+	if l.SMS && s.o.SMS == nil || !l.SMS && s.o.Mail == nil {
+		// Nobody can take it: it does not stand in the way of others meanwhile.
+		_, err = s.mark(ctx, tenant, "next_at = $3", "AND next_at = $4", m.ID, s.now().Add(firstWait).UnixMicro(), m.next)
+		return err
+	}
 	claimed, err := s.mark(ctx, tenant, "next_at = $3, tries = tries + 1", "AND next_at = $4", m.ID, s.now().Add(claimFor).UnixMicro(), m.next)
 	if err != nil || !claimed {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	if err := s.o.Mail.Send(within, l.To, l.Subject, l.Text); err != nil {
+	if err := s.deliver(within, l); err != nil {
 		wait := firstWait
 		for range m.Tries {
 			wait = min(2*wait, longestWait)
@@ -352,6 +363,13 @@ func (s *Service) sendOne(ctx context.Context, tenant int32, m *Waiting) error {
 	}
 	_, err = s.mark(context.WithoutCancel(ctx), tenant, "sent_at = $3, error = '', body = $4", "", m.ID, s.now().UnixMicro(), []byte{})
 	return err
+}
+
+func (s *Service) deliver(ctx context.Context, l letter) error {
+	if l.SMS {
+		return s.o.SMS.Text(ctx, l.To, l.Text)
+	}
+	return s.o.Mail.Send(ctx, l.To, l.Subject, l.Text)
 }
 
 func (s *Service) mark(ctx context.Context, tenant int32, set, where string, args ...any) (bool, error) {
