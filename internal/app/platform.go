@@ -84,6 +84,7 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 	x.apps, err = oauth.New(ctx, oauth.Options{
 		Ledger: l, Signer: x.ring, Users: accounts.Users(x.people), Patients: oauth.RecordPatients(store.Store, time.Now), Base: x.root, FHIRPath: fhirPath,
 		Log: log, Registration: oauth.Policy(p.cfg.Registration), Providers: x.providers, Loopback: loopback(ctx, p.cfg.Listen),
+		Ended: x.people.Forget,
 	})
 	if err != nil {
 		return nil, err

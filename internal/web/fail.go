@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/nilecare/nilecare/internal/fault"
 )
@@ -45,12 +46,23 @@ func Fault(err error) *fault.Error {
 // ofSuccess are headers that no failure may bear.
 var ofSuccess = [...]string{"Etag", "Last-Modified", "Location", "Content-Encoding"}
 
+// issueTyped is an error's issues with codes of http://hl7.org/fhir/issue-type alone: that value set is required, and the codes of the
+// product API, which are in capitals, are not in it.
+func issueTyped(e *fault.Error) []fault.Issue {
+	if c := e.Issues[0].Code; c == "" || c[0] < 'A' || c[0] > 'Z' {
+		return e.Issues
+	}
+	issues := slices.Clone(e.Issues)
+	issues[0].Code = fault.New(e.Kind, "").Issues[0].Code
+	return issues
+}
+
 // Fail answers with err as an OperationOutcome, and leaves its cause for the edge's log. Headers that a handler set
 // for a success are taken back; those that may belong to a failure (Allow) stay.
 func Fail(w http.ResponseWriter, err error) {
 	e := beginFailure(w, err)
 	buf := GetBuffer()
 	defer PutBuffer(buf)
-	*buf = AppendOutcome((*buf)[:0], e.Issues)
+	*buf = AppendOutcome((*buf)[:0], issueTyped(e))
 	endFailure(w, failureStatus(e), ContentType, *buf)
 }

@@ -273,7 +273,10 @@ test("oauth4webapi: code flow of a public client, the access token as RFC 9068 h
   const next = await oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, oauth.None(), tokens.refresh_token, plain));
   assert.equal((await oauth.protectedResourceRequest(next.access_token, "GET", new URL(base + "/Patient/amina"), undefined, undefined, plain)).status, 200);
   await oauth.processRevocationResponse(await oauth.revocationRequest(as, client, oauth.None(), next.refresh_token, plain));
-  await assert.rejects(oauth.protectedResourceRequest(next.access_token, "GET", new URL(base + "/Patient/amina"), undefined, undefined, plain), failsWith(401));
+  const outcome = await send("GET", "/fhir/R4/Patient/amina", undefined, next.access_token);
+  assert.equal(outcome.body.issue[0].code, "login", "of the issue types of FHIR");
+  const late = await oauth.protectedResourceRequest(next.access_token, "GET", new URL(base + "/Patient/amina"), undefined, undefined, plain).catch((e) => e);
+  assert.equal(late.status, 401);
 });
 
 test("oauth4webapi: private_key_jwt, and an assertion that comes twice", async () => {

@@ -328,7 +328,7 @@ func (s *Server) listGrants(w http.ResponseWriter, r *http.Request) error {
 // Withdraw ends all that an app was granted by a user. NotFound where that is nothing.
 func (s *Server) Withdraw(ctx context.Context, tenant int32, user int64, client, by string) error {
 	now := s.micro()
-	err := s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	err := s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE oauth_consent SET deleted_at = $4, updated_at = $4, updated_by = $5
 			WHERE tenant = $1 AND subject = $2 AND client = $3 AND deleted_at = 0`, tenant, user, client, now, by)
 		if err != nil {

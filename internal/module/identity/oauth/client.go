@@ -344,7 +344,7 @@ func (s *Server) writeClient(ctx context.Context, tenant int32, c *Client, who s
 		c.CreatedAt = now
 	}
 	c.UpdatedAt, c.scopes = now, wordsOf(c.Meta.Scope)
-	return s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	return s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		if fresh {
 			n, err := tx.Exec(ctx, `INSERT INTO oauth_client (tenant, id, name, meta, contacts, secret, registration, origin, disabled_at,
 				created_by, created_at, updated_by, updated_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $10, $11, 0)
@@ -379,7 +379,7 @@ func blob(b []byte) []byte {
 // deleteClient deletes a client and ends all that it was given.
 func (s *Server) deleteClient(ctx context.Context, tenant int32, id, who string) error {
 	now := s.micro()
-	return s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	return s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE oauth_client SET deleted_at = $3, updated_by = $4, updated_at = $3
 			WHERE tenant = $1 AND id = $2 AND deleted_at = 0`, tenant, id, now, who)
 		if err != nil {

@@ -343,3 +343,52 @@ func TestFederation(t *testing.T) {
 		}
 	})
 }
+
+// TestEndedIsTold: whoever remembers tokens hears of it each time that access ends early.
+func TestEndedIsTold(t *testing.T) {
+	told := 0
+	each(t, func(o *oauth.Options) { o.Ended = func(int32) { told++ } }, func(t *testing.T, w *world) {
+		w.client("growth", nil)
+		enter := func() (*browser, reply) {
+			b := w.browser()
+			return b, w.grant(b, "amina@example.org", "growth", "openid online_access", "prompt", "consent")
+		}
+		for _, c := range []struct {
+			name string
+			end  func(b *browser, out reply)
+		}{
+			{"a refresh token is revoked", func(_ *browser, out reply) {
+				w.post("/oauth2/revoke", url.Values{"token": {out.str("refresh_token")}, "client_id": {"growth"}})
+			}},
+			{"an access token is revoked", func(_ *browser, out reply) {
+				w.post("/oauth2/revoke", url.Values{"token": {out.str("access_token")}, "client_id": {"growth"}})
+			}},
+			{"a refresh token comes again", func(_ *browser, out reply) {
+				for range 2 {
+					w.post("/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {out.str("refresh_token")}, "client_id": {"growth"}})
+				}
+			}},
+			{"the person signs out", func(b *browser, out reply) { b.get(w.base + "/oauth2/logout?id_token_hint=" + out.str("id_token")) }},
+			{"the person withdraws it", func(*browser, reply) {
+				if err := w.s.Withdraw(t.Context(), 1, 12, "growth", "User/12"); err != nil {
+					t.Fatal(err)
+				}
+			}},
+			{"the person is locked", func(*browser, reply) {
+				if err := w.s.EndSessions(t.Context(), 1, 12, "User/13", "locked"); err != nil {
+					t.Fatal(err)
+				}
+			}},
+		} {
+			b, out := enter()
+			before := told
+			c.end(b, out)
+			if told == before {
+				t.Errorf("%s: nobody is told", c.name)
+			}
+			if w.active(out.str("access_token")) {
+				t.Errorf("%s: the token is still good", c.name)
+			}
+		}
+	})
+}

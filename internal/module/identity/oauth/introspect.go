@@ -147,7 +147,7 @@ func (s *Server) revokeToken(ctx context.Context, tenant int32, c *Client, raw s
 		if err != nil || ss == nil || ss.client != c.ID || ss.ended != 0 {
 			return err
 		}
-		err = s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+		err = s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 			return endSessionsOf(ctx, tx, tenant, "num = $4", ss.num, "Client/"+c.ID, s.micro(), "the client revoked it")
 		})
 		if err == nil {
@@ -159,7 +159,7 @@ func (s *Server) revokeToken(ctx context.Context, tenant int32, c *Client, raw s
 	if err != nil || claims == nil || claims.Extra["client_id"] != c.ID {
 		return err
 	}
-	return s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	return s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO oauth_revoked (tenant, jti, expires_at) VALUES ($1, $2, $3) ON CONFLICT (tenant, jti) DO NOTHING",
 			tenant, claims.ID, claims.Expires.UnixMicro())
 		return err
@@ -287,7 +287,7 @@ func (s *Server) endLogin(w http.ResponseWriter, r *http.Request, tenant int32, 
 		return nil
 	}
 	ctx, now := r.Context(), s.micro()
-	err := s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	err := s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, "UPDATE oauth_login SET deleted_at = $3, updated_at = $3, updated_by = $4 WHERE tenant = $1 AND hash = $2 AND deleted_at = 0",
 			tenant, l.hash, now, who(l.subject)); err != nil {
 			return err

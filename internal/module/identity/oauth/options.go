@@ -109,9 +109,10 @@ type Options struct {
 	Clock        clock.Clock
 	Log          *slog.Logger
 	Providers    func(ctx context.Context, tenant int32) []Provider
-	Registration Policy // Off where ""
-	Style        string // an absolute URL of SMART styles, told as smart_style_url; "" for none
-	Loopback     bool   // keys of clients may be fetched from loopback addresses, without TLS: for tests and demonstrations
+	Registration Policy             // Off where ""
+	Ended        func(tenant int32) // told after access that was given out has ended early, so that what was remembered of tokens is forgotten
+	Style        string             // an absolute URL of SMART styles, told as smart_style_url; "" for none
+	Loopback     bool               // keys of clients may be fetched from loopback addresses, without TLS: for tests and demonstrations
 }
 
 // The lives of what this server gives out.
@@ -175,6 +176,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Ended == nil {
+		o.Ended = func(int32) {}
 	}
 	if o.Registration == "" {
 		o.Registration = Off

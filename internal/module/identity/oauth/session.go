@@ -121,6 +121,15 @@ func endSessionsOf(ctx context.Context, tx sqldb.Tx, tenant int32, where string,
 	return err
 }
 
+// ending is a transaction that ends access before its time. What was remembered of tokens is forgotten after it.
+func (s *Server) ending(ctx context.Context, tenant int32, f func(tx sqldb.Tx) error) error {
+	err := s.ledger.Update(ctx, tenant, f)
+	if err == nil {
+		s.o.Ended(tenant)
+	}
+	return err
+}
+
 // giveRefresh makes a refresh token of a session; "" where its scope has none.
 func (s *Server) giveRefresh(ctx context.Context, tx sqldb.Tx, tenant int32, c *Client, ss *session) (string, error) {
 	scopes := wordsOf(ss.scope)
@@ -261,7 +270,7 @@ func (s *Server) Alive(ctx context.Context, tenant int32, client string, session
 // EndSessions ends all sessions of a user, so that no app acts for them any longer: when they are deleted, locked or change their password.
 func (s *Server) EndSessions(ctx context.Context, tenant int32, user int64, by, why string) error {
 	now := s.micro()
-	return s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+	return s.ending(ctx, tenant, func(tx sqldb.Tx) error {
 		if _, err := tx.Exec(ctx, "UPDATE oauth_login SET deleted_at = $3, updated_at = $3, updated_by = $4 WHERE tenant = $1 AND subject = $2 AND deleted_at = 0",
 			tenant, user, now, by); err != nil {
 			return err

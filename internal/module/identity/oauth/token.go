@@ -155,6 +155,7 @@ func (s *Server) byCode(ctx context.Context, tenant int32, c *Client, f url.Valu
 	}
 	if failed != nil {
 		if reused != 0 {
+			s.o.Ended(tenant)
 			s.noteSession(ctx, tenant, "reuse-code", &session{num: reused, client: c.ID, subject: g.Subject}, "a code came a second time: its session ended")
 		}
 		return nil, failed
@@ -253,6 +254,7 @@ func (s *Server) byRefresh(ctx context.Context, tenant int32, c *Client, f url.V
 		return nil, err
 	}
 	if reused {
+		s.o.Ended(tenant)
 		s.noteSession(ctx, tenant, "reuse-refresh", ss, "a refresh token came a second time: its session ended")
 		return nil, refuse
 	}
