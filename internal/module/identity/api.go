@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -19,7 +20,7 @@ type handler = func(w http.ResponseWriter, r *http.Request) error
 // Routes are the product API's routes of the package.
 func (s *Service) Routes() []api.Route {
 	var out []api.Route
-	for _, list := range [][]api.Route{s.authRoutes(), s.userRoutes(), s.roleRoutes(), s.sessionRoutes(), s.keyRoutes(), s.statsRoutes()} {
+	for _, list := range [][]api.Route{s.authRoutes(), s.userRoutes(), s.roleRoutes(), s.sessionRoutes(), s.keyRoutes(), s.statsRoutes(), s.mfaRoutes()} {
 		out = append(out, list...)
 	}
 	for _, more := range s.hooks.routes {
@@ -181,6 +182,7 @@ func (s *Service) authRoutes() []api.Route {
 		{Method: "GET", Path: "/api/v1/auth/csrf-token", Need: api.Public(), Summary: "A CSRF token for the session of the cookie", Bare: true, Serve: s.csrfToken},
 		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Serve: s.changePassword},
 		{Method: "POST", Path: "/api/v1/auth/register", Need: api.Public(), Summary: "Make an account for oneself, where the clinic lets people do so", In: registerIn{}, Bare: true, Serve: s.register},
+		{Method: "GET", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Whether nobody administrates the tenant yet", Bare: true, Serve: s.setupState},
 		{Method: "POST", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Make the first administrator by the one-time set-up link", In: setupIn{}, Bare: true, Serve: s.setup},
 	}
 }
@@ -330,13 +332,20 @@ func (s *Service) self(ctx context.Context) (*User, error) {
 	return s.User(ctx, c.Tenant, c.User)
 }
 
+// oneUser answers with a user: of the front ends one reads user, one data.user, and one data itself.
+func oneUser(w http.ResponseWriter, u *User) error {
+	v := userJSON(u)
+	data := maps.Clone(v)
+	data["user"] = v
+	return api.Bare(w, http.StatusOK, map[string]any{"success": true, "user": v, "data": data, "metadata": metadata(w)})
+}
+
 func (s *Service) me(w http.ResponseWriter, r *http.Request) error {
 	u, err := s.self(r.Context())
 	if err != nil {
 		return err
 	}
-	v := userJSON(u)
-	return api.Bare(w, http.StatusOK, map[string]any{"success": true, "data": v, "user": v, "metadata": metadata(w)})
+	return oneUser(w, u)
 }
 
 func (s *Service) csrfToken(w http.ResponseWriter, r *http.Request) error {
@@ -386,6 +395,15 @@ type setupIn struct {
 	Password  string `json:"password"`
 	FirstName string `json:"firstName,omitempty"`
 	LastName  string `json:"lastName,omitempty"`
+}
+
+// setupState tells a page whether to ask for the set-up token. The token itself is never part of an address, which logs keep.
+func (s *Service) setupState(w http.ResponseWriter, r *http.Request) error {
+	has, err := s.HasAdmin(r.Context(), tenant(r))
+	if err != nil {
+		return err
+	}
+	return flat(w, http.StatusOK, map[string]any{"setupRequired": !has})
 }
 
 func (s *Service) setup(w http.ResponseWriter, r *http.Request) error {

@@ -77,12 +77,7 @@ func (s *Service) verifyMFA(w http.ResponseWriter, r *http.Request) error {
 		return missing(map[string]string{"code": ""})
 	}
 	if in.MFAToken != "" {
-		got, err := s.SecondFactor(r.Context(), tenant(r), in.MFAToken, in.code(), caller(r).Address, r.UserAgent())
-		if err != nil {
-			return err
-		}
-		s.SetCookies(w, r, got)
-		return api.Bare(w, http.StatusOK, signedInJSON(got))
+		return s.finishSignIn(w, r, in.MFAToken, in.code())
 	}
 	if caller(r).Who == "" || caller(r).User == 0 {
 		return fault.New(fault.Unauthenticated, "sign in, or send the mfaToken of a sign-in")

@@ -206,7 +206,7 @@ func (s *Service) readUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return named(w, http.StatusOK, "user", userJSON(u))
+	return oneUser(w, u)
 }
 
 func (s *Service) updateUser(w http.ResponseWriter, r *http.Request) error {

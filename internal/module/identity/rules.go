@@ -24,6 +24,9 @@ const (
 	MaxPassword = 128
 )
 
+// ownWord is how many characters of an address's first part, or of a user name, no password may contain.
+const ownWord = 4
+
 // normal is the one form of a password that is hashed: what looks the same is the same (NIST SP 800-63B section 5.1.1.2).
 func normal(password string) string { return norm.NFC.String(password) }
 
@@ -48,8 +51,15 @@ func (s *Service) checkPasswordRules(password string, u *User) error {
 		return bad("value", "the password is one character again and again")
 	}
 	if u != nil {
-		local, _, _ := strings.Cut(strings.ToLower(u.Email), "@")
-		for _, own := range []string{strings.ToLower(u.Email), local, strings.ToLower(u.Username), strings.ToLower(u.FirstName + u.LastName), "nilecare"} {
+		email, username := plainEmail(u.Email), plainEmail(u.Username)
+		local, _, _ := strings.Cut(email, "@")
+		for _, own := range []string{local, username} {
+			// Shorter ones are parts of many words.
+			if utf8.RuneCountInString(own) >= ownWord && strings.Contains(folded, own) {
+				return bad("value", "the password must not contain the e-mail address or the user name")
+			}
+		}
+		for _, own := range []string{email, local, username, plainEmail(u.FirstName + u.LastName), "nilecare"} {
 			if own != "" && (folded == own || strings.Trim(folded, "0123456789!.?@#$%&*-_ ") == own) {
 				return bad("value", "the password must not be the e-mail address or a name of the user or of the program")
 			}
