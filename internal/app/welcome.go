@@ -38,7 +38,7 @@ func (p *Program) welcome(ctx context.Context, x *platform, made *demoAccounts, 
 		fmt.Fprintf(p.Out, `
 Nobody can sign in yet. Make the first administrator with this token, which works once:
 
-  curl -X POST %s/api/v1/auth/setup -H 'Content-Type: application/json' \\
+  curl -X POST %s/api/v1/auth/setup -H 'Content-Type: application/json' \
        -d '{"token":"%s","email":"you@example.org","password":"…","firstName":"…","lastName":"…"}'
 
 or, on this machine: nilecare user create --email you@example.org --role admin --password-file FILE
