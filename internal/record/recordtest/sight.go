@@ -240,6 +240,7 @@ func testWorlds(t *testing.T, h Harness) {
 				b.put(first...)
 				b.put(w.also...)
 				b.hide(w, s)
+				slices.Reverse(rest)
 				b.put(rest...)
 				got := transcript(w.ctx, b)
 				if want == nil {
@@ -380,6 +381,7 @@ func (a *asker) ask(name string, q *search.Query) {
 }
 
 func (a *asker) history(h record.HistoryQuery) {
+	met := map[int64]bool{}
 	for range 100 {
 		page, err := a.store.History(a.ctx, h)
 		if err != nil {
@@ -390,11 +392,17 @@ func (a *asker) history(h record.HistoryQuery) {
 		fmt.Fprintln(&b, page.Total, page.Next != "")
 		for _, v := range page.Versions {
 			fmt.Fprintln(&b, versionText(v))
+			met[v.Seq] = true
 		}
 		name := h
 		name.Cursor = ""
 		a.tell(fmt.Sprintf("history %+v", name), b.String())
 		if page.Next == "" {
+			whole := h
+			whole.Cursor, whole.Count = "", record.MaxCount
+			if all, err := a.store.History(a.ctx, whole); err != nil || len(all.Versions) != len(met) || all.Next != "" || all.Total != len(met) {
+				a.Errorf("%+v: the pages hold %d versions, and the whole %v, %v", h, len(met), all, err)
+			}
 			return
 		}
 		h.Cursor = page.Next

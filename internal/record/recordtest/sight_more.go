@@ -69,10 +69,11 @@ func testHiddenBounds(t *testing.T, h Harness) {
 			b.manyHidden(many, func(i int) record.Change { return deletion("Observation", fmt.Sprintf("many%d", i)) })
 		}
 		b.put(rest...)
+		b.put(`{"resourceType":"Observation","id":"late","status":"final","code":{"text":"Late"},"subject":{"reference":"Patient/me"},"focus":[{"reference":"Patient/me"}],"performer":[{"reference":"Practitioner/dr"}]}`)
 		// The patient's own compartment, without what merely speaks of the patient.
 		a := &asker{bench: b, ctx: as(where(search.IDs{"me"}))}
 		for _, q := range [][]string{
-			{"Observation", "_content", "secret"}, {"Observation", "code:text", "words"}, {"Patient", "address-city:contains", "mdur"}, {"Patient", "_has:Observation:focus:code:text", "words"},
+			{"Observation", "_content", "secret"}, {"Observation", "code:text", "words"}, {"Patient", "address-city:contains", "mdur"}, {"Patient", "_has:Observation:focus:code:text", "words"}, {"Patient", "_has:Observation:focus:code:text", "late"}, {"Practitioner", "_has:Observation:performer:code:text", "late"},
 			{"Patient", "_has:Observation:focus:_content", "words"}, {"Patient", "_has:Observation:focus:code", "1-1", "address-city:contains", "mdur"}, {"Practitioner", "_has:Observation:performer:code", "1-1", "_content", "doctor"},
 			{"Practitioner", "_has:Observation:performer:code:text", "words"}, {"Practitioner", "_revinclude", "Observation:performer"}, {"Practitioner", "_revinclude", "Observation:*"}, {"Patient", "_revinclude", "Observation:focus"},
 			{"Observation", "_sort", "focus"}, {"Observation", "_sort", "date", "_count", "2"}, {"Observation", "performer._content", "doctor"}, {"Observation", "_has:Observation:has-member:_content", "words"}, {"Patient", "_sort", "address-city"},
