@@ -76,7 +76,7 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 	}
 	x.people, err = identity.New(ctx, identity.Options{
 		Ledger: l, Records: store.Store, Tokens: x.ring, Policies: policies, Log: log, CSRF: x.csrf, Mail: x.queue,
-		Issuer: x.issuer, Audience: x.audience, Settings: identity.Settings{BreachedFile: p.cfg.Breached},
+		Issuer: x.issuer, Audience: x.audience, Settings: identity.Settings{BreachedFile: p.cfg.Breached, RequireMFA: p.cfg.RequireMFA},
 	})
 	if err != nil {
 		return nil, err
@@ -305,6 +305,12 @@ func open(path string) bool {
 func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Caller, error) {
 	from := access.From(ctx)
 	tenant, _ := ctx.Value(pathTenant{}).(int32)
+	if tenant == 0 {
+		var err error
+		if tenant, err = x.people.TenantOf(ctx, r.Host, r.Header.Get("X-Tenant-ID")); err != nil {
+			return from, err
+		}
+	}
 	nobody := access.Anonymous()
 	if tenant != 0 {
 		nobody.Tenant = tenant

@@ -36,11 +36,12 @@ type Config struct {
 	RateLimits      bool
 	SMTP            string // smtp:// or smtps:// URL without password
 	MailFrom        string
-	Registration    string // of OAuth clients: off, token, open
-	Policies        string // file of Cedar policies; "": the program's own
-	Breached        string // file of breached passwords
-	Secrets         string // folder of files with secrets
-	OTelEndpoint    string // OTLP/HTTP collector; "" sends no traces
+	Registration    string   // of OAuth clients: off, token, open
+	Policies        string   // file of Cedar policies; "": the program's own
+	Breached        string   // file of breached passwords
+	RequireMFA      []string // roles
+	Secrets         string   // folder of files with secrets
+	OTelEndpoint    string   // OTLP/HTTP collector; "" sends no traces
 }
 
 // Setting is one line of the table, or one flag of a command.
@@ -101,6 +102,7 @@ func (c *Config) Settings() []Setting {
 		{Name: "registration", Default: "off", Value: Choice(&c.Registration, "off", "token", "open"), Help: "who may register apps by themselves: nobody, those with an initial access token, or everybody"},
 		{Name: "policies", Value: Text(&c.Policies), Help: "file of access policies in Cedar; empty is the program's own"},
 		{Name: "breached-passwords", Value: Text(&c.Breached), Help: "sorted file of SHA-1 hashes of breached passwords; empty is the built-in list alone"},
+		{Name: "require-mfa", Value: List(&c.RequireMFA), Help: "roles that do nothing without a second factor, such as admin,doctor"},
 		{Name: "secrets", Value: Text(&c.Secrets), Help: "folder of files with secrets, each named as its secret; they are also taken from variables, or the files that NAME_FILE variables name"},
 		{Name: "otel-endpoint", Value: URL(&c.OTelEndpoint, "http", "https"),
 			Help: "OTLP/HTTP collector for traces, such as http://127.0.0.1:4318; empty sends none"},
