@@ -133,7 +133,7 @@ func signedInJSON(in *SignedIn) map[string]any {
 }
 
 // SetCookies gives the browser the session, the refresh token and a CSRF token: until the session's end where it is to be remembered, else
-// until the browser's.
+// until the browser's; and the mark that the user has signed in by it, which stays.
 func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, in *SignedIn) {
 	if in.NeedsMFA {
 		return
@@ -149,6 +149,7 @@ func (s *Service) SetCookies(w http.ResponseWriter, r *http.Request, in *SignedI
 		return
 	}
 	web.SetSession(w, r, in.Cookie, expires)
+	s.knowBrowser(w, r, in.User.Tenant, in.User.ID)
 	if s.o.CSRF != nil {
 		s.o.CSRF.Give(w, r, in.Cookie, expires)
 	}
@@ -213,7 +214,7 @@ func (s *Service) login(w http.ResponseWriter, r *http.Request) error {
 		return missing(map[string]string{"email": in.Email, "password": in.Password})
 	default:
 		got, err = s.SignIn(ctx, SignIn{Tenant: tenant(r), Email: in.Email, Password: in.Password, Code: code, Remember: in.Remember || in.RememberMe,
-			Address: c.Address, Agent: r.UserAgent()})
+			Address: c.Address, Agent: r.UserAgent(), Browser: browserSays(r)})
 	}
 	if err != nil {
 		return err

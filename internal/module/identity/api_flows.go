@@ -221,9 +221,12 @@ func (s *Service) confirmReset(w http.ResponseWriter, r *http.Request) error {
 	if in.Token == "" || in.NewPassword == "" {
 		return missing(map[string]string{"token": in.Token, "newPassword": in.NewPassword})
 	}
-	if err := s.ConfirmReset(r.Context(), caller(r).Tenant, in.Token, in.NewPassword); err != nil {
+	u, err := s.resetBy(r.Context(), caller(r).Tenant, in.Token, in.NewPassword)
+	if err != nil {
 		return err
 	}
+	// Whoever keeps the account locked must not keep its owner out, who has just shown to have the address.
+	s.knowBrowser(w, r, u.Tenant, u.ID)
 	return done(w, "the password is changed; all sessions have ended")
 }
 

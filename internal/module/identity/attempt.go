@@ -123,7 +123,16 @@ func (s *Service) Unlock(ctx context.Context, tenant int32, user int64) error {
 	if err != nil {
 		return err
 	}
-	if err := s.right(ctx, tenant, account); err != nil {
+	err = s.ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM identity_attempt WHERE tenant = $1 AND subject = $2", tenant, account); err != nil {
+			return err
+		}
+		// What is counted by a browser is counted anew: see fromBrowser.
+		_, err := tx.Exec(ctx, "UPDATE identity_user SET version = version + 1, updated_at = $3, updated_by = $4 WHERE tenant = $1 AND id = $2",
+			tenant, user, s.now().UnixMicro(), by(ctx))
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	s.admin(ctx, tenant, "unlock", "User", user, "")

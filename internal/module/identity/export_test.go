@@ -34,3 +34,11 @@ func Breached(path, password string) (bool, error) {
 
 // SendDue sends a tenant's mail that may go out now.
 func (s *Service) SendDue(ctx context.Context, tenant int32) error { return s.sendDue(ctx, tenant) }
+
+// ReadMark reads a browser's mark as the service does, and writes it again; "" for what is none.
+func ReadMark(tenant int32, raw string) string {
+	if m := readMark(tenant, raw); m != nil {
+		return m.String()
+	}
+	return ""
+}

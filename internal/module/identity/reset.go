@@ -71,23 +71,29 @@ func (s *Service) ResetValid(ctx context.Context, asked int32, code string) (boo
 // ConfirmReset gives the code's user a new password. It ends all sessions and takes back a lock-out; a second factor stays. Invalid where the code is no
 // good, or the password is not allowed: then the code stays good.
 func (s *Service) ConfirmReset(ctx context.Context, asked int32, code, password string) error {
+	_, err := s.resetBy(ctx, asked, code, password)
+	return err
+}
+
+// resetBy is ConfirmReset; it says whose password it was.
+func (s *Service) resetBy(ctx context.Context, asked int32, code, password string) (*User, error) {
 	u, err := s.codeOwner(ctx, asked, forReset, code)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if u.Status != Active {
-		return errCode()
+		return nil, errCode()
 	}
 	if err := s.checkPasswordRules(password, u); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.ledger.Update(ctx, u.Tenant, func(tx sqldb.Tx) error { return s.useUp(ctx, tx, u, forReset, code) }); err != nil {
-		return err
+		return nil, err
 	}
 	// The code is used up first: of two who have it, one alone gets through. Whoever fails after it asks for another.
 	if err := s.SetPassword(access.With(ctx, systemFor(ctx, u.Tenant)), u.Tenant, u.ID, password, 0); err != nil {
-		return err
+		return nil, err
 	}
 	s.security(ctx, u.Tenant, "password-reset", "medium", u.ID, access.From(ctx).Address, "a new password was chosen by a mailed link")
-	return nil
+	return u, nil
 }

@@ -104,7 +104,7 @@ func (s *Service) Begin(ctx context.Context, tenant int32, user int64, how strin
 		return nil, err
 	}
 	if how == ByPassword && u.MFAEnabled {
-		raw, err := s.challenge(ctx, u, remember)
+		raw, err := s.challenge(ctx, u, remember, "")
 		return &SignedIn{User: User{ID: u.ID, Tenant: tenant}, NeedsMFA: true, MFAToken: raw, Remember: remember}, err
 	}
 	ss := &Session{ID: s.ledger.Next(), User: user, How: how, MFA: how == ByMFA || how == ByPasskey, Remember: remember, tenant: tenant}

@@ -89,6 +89,13 @@ func (s *Service) Prove(ctx context.Context, a SignIn) (u *User, challenge strin
 	if err != nil {
 		return nil, "", err
 	}
+	browser, err := s.browserOf(ctx, a.Tenant, id, a.Browser) // nobody's browser is asked for too: the work is the same
+	if err == nil {
+		err = s.fromBrowser(ctx, g, u, browser)
+	}
+	if err != nil {
+		return nil, "", err
+	}
 	ok, err := s.try(ctx, g, id, "wrong password, or nobody's address", u == nil || !u.MFAEnabled, func() (bool, error) {
 		return s.hasher.verify(ctx, normal(a.Password), hash)
 	})
@@ -101,17 +108,17 @@ func (s *Service) Prove(ctx context.Context, a SignIn) (u *User, challenge strin
 	if err := s.mayEnter(ctx, u, a.Address); err != nil || !u.MFAEnabled {
 		return u, "", err
 	}
-	challenge, err = s.challenge(ctx, u, a.Remember)
+	challenge, err = s.challenge(ctx, u, a.Remember, browser)
 	return u, challenge, err
 }
 
 // ProveCode ends what Prove began: the user, and whether he is to be remembered.
 func (s *Service) ProveCode(ctx context.Context, tenant int32, challenge, code, address string) (*User, bool, error) {
-	u, remember, err := s.Challenged(ctx, tenant, challenge)
+	u, remember, browser, err := s.challenged(ctx, tenant, challenge)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := s.CheckCode(ctx, tenant, u.ID, code, address); err != nil {
+	if err := s.checkCode(ctx, tenant, u.ID, code, address, browser); err != nil {
 		return nil, false, err
 	}
 	return u, remember, s.mayEnter(ctx, u, address)
@@ -152,11 +159,18 @@ func (s *Service) CheckPassword(ctx context.Context, tenant int32, id int64, pas
 
 // CheckCode says whether it is a code of the user's second factor, and uses it up: nil, or Unauthenticated; wrong guesses count.
 func (s *Service) CheckCode(ctx context.Context, tenant int32, id int64, code, address string) error {
+	return s.checkCode(ctx, tenant, id, code, address, "")
+}
+
+func (s *Service) checkCode(ctx context.Context, tenant int32, id int64, code, address, browser string) error {
 	u, err := s.User(ctx, tenant, id)
 	if err != nil {
 		return err
 	}
 	g, err := s.newGuess(ctx, tenant, u.Email, address)
+	if err == nil {
+		err = s.fromBrowser(ctx, g, u, browser)
+	}
 	if err != nil {
 		return err
 	}
@@ -172,38 +186,44 @@ func (s *Service) CheckCode(ctx context.Context, tenant int32, id int64, code, a
 	return err
 }
 
-// challenge proves the first factor to SecondFactor.
-func (s *Service) challenge(ctx context.Context, u *User, remember bool) (string, error) {
+// challenge proves the first factor to SecondFactor, and that it came from a browser that is known; "": from none.
+func (s *Service) challenge(ctx context.Context, u *User, remember bool, browser string) (string, error) {
 	now := s.now()
 	return s.o.Tokens.Sign(ctx, u.Tenant, "ES256", mfaType, token.Claims{Issuer: s.o.Issuer(u.Tenant), Subject: strconv.FormatInt(u.ID, 10),
 		Audience: []string{s.o.Issuer(u.Tenant)}, ID: secret("")[:22], Issued: now, Expires: now.Add(mfaLife),
-		Extra: map[string]any{"remember": remember, "version": strconv.FormatInt(u.version, 10)}})
+		Extra: map[string]any{"remember": remember, "version": strconv.FormatInt(u.version, 10), "browser": browser}})
 }
 
 // Challenged returns the user whose first factor the token proves, and whether he is to be remembered. Unauthenticated where it is not
 // valid, too old, or from before a change of the user.
 func (s *Service) Challenged(ctx context.Context, tenant int32, raw string) (*User, bool, error) {
+	u, remember, _, err := s.challenged(ctx, tenant, raw)
+	return u, remember, err
+}
+
+func (s *Service) challenged(ctx context.Context, tenant int32, raw string) (u *User, remember bool, browser string, err error) {
 	old := fault.New(fault.Unauthenticated, "this sign-in is over: begin again").WithCode("EXPIRED")
 	claims, err := s.o.Tokens.Verify(ctx, tenant, raw, token.Want{Issuer: s.o.Issuer(tenant), Audience: s.o.Issuer(tenant), Type: mfaType})
 	if fault.Is(err, fault.Unauthenticated) {
-		return nil, false, old
+		return nil, false, "", old
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
 	id, err := strconv.ParseInt(claims.Subject, 10, 64)
 	if err != nil {
-		return nil, false, old
+		return nil, false, "", old
 	}
-	u, err := s.User(ctx, tenant, id)
+	u, err = s.User(ctx, tenant, id)
 	if fault.Is(err, fault.NotFound) || err == nil && claims.Extra["version"] != strconv.FormatInt(u.version, 10) {
-		return nil, false, old
+		return nil, false, "", old
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, false, "", err
 	}
-	remember, _ := claims.Extra["remember"].(bool)
-	return u, remember, nil
+	remember, _ = claims.Extra["remember"].(bool)
+	browser, _ = claims.Extra["browser"].(string)
+	return u, remember, browser, nil
 }
 
 // SecondFactor ends a sign-in that asked for one: raw is [SignedIn].MFAToken.

@@ -13,6 +13,7 @@ type SignIn struct {
 	Code            string // of the second factor; "" where the user has not been asked for one
 	Remember        bool
 	Address, Agent  string
+	Browser         string // what [Service.SetCookies] gave the browser before; "" where there is none
 }
 
 // SignedIn is what became of a try that was not refused.
