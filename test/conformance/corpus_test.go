@@ -89,6 +89,9 @@ func gather(t testing.TB, dir string) []example {
 			continue
 		}
 		e.typ, e.id = r.Type(), r.ID()
+		if e.typ == "AuditEvent" {
+			continue // the program's own ledger answers for these, and takes none from outside: internal/fhirrest stores them where there is no ledger
+		}
 		if e.queries, err = searchtest.QueriesFor(r); err != nil {
 			t.Errorf("%s: %v", e.file, err)
 		}
