@@ -9,7 +9,7 @@ TOOLS   := .cache/bin
 FUZZTIME ?= 10s
 RACE ?= ./internal/record/... ./internal/web/... ./internal/fhirrest/... ./internal/app/... ./internal/seal/... ./internal/sqldb/...
 # Parts of the store's suite in which nothing happens at the same time: test-go runs them.
-SEQUENTIAL := TestRecord/(oracle|durability|search|rules|history|upkeep|secrecy)
+SEQUENTIAL := TestRecord/(oracle|durability|search|rules|history|upkeep|secrecy|sight)
 
 GOLANGCI_VERSION := v2.12.2
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell go env GOVERSION 2>/dev/null)
