@@ -53,12 +53,31 @@ func Database(t testing.TB) string {
 	}
 	name := fmt.Sprintf("nilecare_%d_%d_%d", os.Getpid(), time.Now().UnixNano()%1e9, databases.Add(1))
 	run(t, server, "CREATE DATABASE "+name)
-	t.Cleanup(func() { run(t, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	t.Cleanup(func() { drop(t, server, name) })
 	u.Path = "/" + name
 	return u.String()
 }
 
 var databases atomic.Int64
+
+// drop drops a database. A vacuum that the server runs in it by itself may stand in the way for a moment: nobody but the superuser ends that.
+func drop(t testing.TB, server, name string) {
+	t.Helper()
+	ctx := context.Background()
+	var err error
+	for try := 0; try < 60; try++ {
+		var c *pgx.Conn
+		if c, err = pgx.Connect(ctx, server); err == nil {
+			_, err = c.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+			_ = c.Close(ctx)
+		}
+		if err == nil {
+			return
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	t.Error(err)
+}
 
 func run(t testing.TB, server, sql string) {
 	t.Helper()
