@@ -46,22 +46,17 @@ type platform struct {
 	users   *scim.Service
 	csrf    *web.CSRF
 	limits  *web.Limiter
-	detect  *audit.Detector
-	queue   identity.Mailer
 }
 
 // anchorsFile is where the audit's signed checkpoints are kept, outside of the database.
 func (p *Program) anchorsFile() string { return filepath.Join(p.cfg.Data, "audit.anchors") }
 
-// platform makes the services on an open store. root is the address that clients use.
+// platform makes the services on an open store, whose opening has brought the modules' tables forward. root is the address that clients use.
 func (p *Program) platform(ctx context.Context, store *opened, root string, log *slog.Logger) (*platform, error) {
-	x := &platform{root: strings.TrimSuffix(root, "/"), store: store, detect: store.detect}
+	x := &platform{root: strings.TrimSuffix(root, "/"), store: store}
 	l := store.Ledger()
 	policies, err := p.policies()
 	if err != nil {
-		return nil, err
-	}
-	if err := migrateModules(ctx, l); err != nil {
 		return nil, err
 	}
 	x.ring = token.New(l, token.Options{})
@@ -71,11 +66,12 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 	if x.csrf, err = x.newCSRF(ctx, p.cfg.CORSOrigins); err != nil {
 		return nil, err
 	}
-	if x.queue, err = p.mailer(); err != nil {
+	mail, err := p.mailer()
+	if err != nil {
 		return nil, err
 	}
 	x.people, err = identity.New(ctx, identity.Options{
-		Ledger: l, Records: store.Store, Tokens: x.ring, Policies: policies, Log: log, CSRF: x.csrf, Mail: x.queue,
+		Ledger: l, Records: store.Store, Tokens: x.ring, Policies: policies, Log: log, CSRF: x.csrf, Mail: mail,
 		Issuer: x.issuer, Audience: x.audience, Settings: identity.Settings{BreachedFile: p.cfg.Breached, RequireMFA: p.cfg.RequireMFA},
 	})
 	if err != nil {
@@ -113,12 +109,7 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 }
 
 // issuer is what a tenant's addresses begin with: those of the first with the base URL, those of others with a prefix.
-func (x *platform) issuer(tenant int32) string {
-	if tenant == 1 {
-		return x.root
-	}
-	return x.root + tenantPrefix(tenant)
-}
+func (x *platform) issuer(tenant int32) string { return x.root + tenantPrefix(tenant) }
 
 // tenantPrefix is what stands before the paths of a tenant's addresses.
 func tenantPrefix(tenant int32) string {
