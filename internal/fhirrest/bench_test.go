@@ -11,17 +11,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nilecare/nilecare/internal/fhirrest"
+	"github.com/nilecare/nilecare/internal/fhirrest/resttest"
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/storetest"
 	"github.com/nilecare/nilecare/internal/web"
 )
 
 // served is the API on SQLite behind a whole edge, without a network.
 func served(b *testing.B) http.Handler {
 	b.Helper()
-	e, err := web.NewEdge(web.Options{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	e, err := web.NewEdge(web.Options{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Authenticate: resttest.AsProgram})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return e.Wrap(fhirrest.New(fhirrest.Config{Records: onSQLite(b)}))
+	return e.Wrap(fhirrest.New(fhirrest.Config{Records: storetest.SQLite(b, record.Options{})}))
 }
 
 // sink is a ResponseWriter that keeps nothing but what a benchmark asks for.

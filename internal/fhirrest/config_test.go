@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/nilecare/nilecare/internal/fhirrest"
+	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/storetest"
 )
 
 // ask sends a request to a handler without edge or network.
@@ -25,7 +27,7 @@ func ask(h http.Handler, method, path, body string, headers ...string) *httptest
 
 func TestConfiguredBase(t *testing.T) {
 	const base = "https://ehr.example.org/fhir/R4"
-	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t), Base: base + "/"})
+	h := fhirrest.New(fhirrest.Config{Records: storetest.SQLite(t, record.Options{}), Base: base + "/"})
 	made := ask(h, "POST", "/fhir/R4/Patient", person)
 	location := made.Header().Get("Location")
 	if !strings.HasPrefix(location, base+"/Patient/") {
@@ -47,7 +49,7 @@ func TestConfiguredBase(t *testing.T) {
 }
 
 func TestBaseOfTheHost(t *testing.T) {
-	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t)})
+	h := fhirrest.New(fhirrest.Config{Records: storetest.SQLite(t, record.Options{})})
 	r := httptest.NewRequest("GET", "/fhir/R4/metadata", nil)
 	r.Host = `evil"host`
 	w := httptest.NewRecorder()
@@ -58,7 +60,7 @@ func TestBaseOfTheHost(t *testing.T) {
 }
 
 func TestConditionalDeleteOfAll(t *testing.T) {
-	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t), DeleteAll: true})
+	h := fhirrest.New(fhirrest.Config{Records: storetest.SQLite(t, record.Options{}), DeleteAll: true})
 	for range 3 {
 		ask(h, "POST", "/fhir/R4/Patient", person)
 	}
@@ -74,7 +76,7 @@ func TestConditionalDeleteOfAll(t *testing.T) {
 }
 
 func TestLargestPage(t *testing.T) {
-	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t), Count: 2, MaxCount: 3})
+	h := fhirrest.New(fhirrest.Config{Records: storetest.SQLite(t, record.Options{}), Count: 2, MaxCount: 3})
 	for range 5 {
 		ask(h, "POST", "/fhir/R4/Patient", person)
 	}
@@ -93,7 +95,7 @@ func TestLargestPage(t *testing.T) {
 
 // A condition that is empty is no condition at all: what it guards must not be done without it.
 func TestEmptyConditionsAreRefused(t *testing.T) {
-	h := fhirrest.New(fhirrest.Config{Records: onSQLite(t)})
+	h := fhirrest.New(fhirrest.Config{Records: storetest.SQLite(t, record.Options{})})
 	const path = "/fhir/R4/Patient"
 	for _, value := range []string{"", " ", "?", "&", "Patient?", "_format=json", "family=", "https://ehr.example.org/Patient?"} {
 		if w := ask(h, "POST", path, person, "If-None-Exist", value); w.Code != http.StatusBadRequest {

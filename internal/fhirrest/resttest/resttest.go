@@ -29,13 +29,13 @@ const (
 // Version is the software's version that the server under test is made with.
 const Version = "0.0.0-test"
 
-// asProgram takes every caller for the program itself: what is tested here is the API, not who may use it.
-func asProgram(context.Context, *http.Request) (access.Caller, error) { return access.System(1), nil }
+// AsProgram takes every caller for the program itself: what is tested here is the API, not who may use it.
+func AsProgram(context.Context, *http.Request) (access.Caller, error) { return access.System(1), nil }
 
 // Serve serves these records with the bounds that the suite expects, until the test ends, and returns the base URL.
 func Serve(t testing.TB, records fhirrest.Records) string {
 	t.Helper()
-	edge, err := web.NewEdge(web.Options{MaxBody: MaxBody, Authenticate: asProgram})
+	edge, err := web.NewEdge(web.Options{MaxBody: MaxBody, Authenticate: AsProgram})
 	if err != nil {
 		t.Fatal(err)
 	}
