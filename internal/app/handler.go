@@ -69,6 +69,7 @@ func (s *server) handler() (http.Handler, error) {
 	if s.product, err = api.New(append(routes, described)); err != nil {
 		return nil, err
 	}
+	x.care.peers.handler = s.product
 	s.pages = x.apps.Handler()
 	s.idle = newIdleTrimmer()
 	api := s.idle.wrap(byTenant(edge.Wrap(http.HandlerFunc(s.route))))
@@ -102,6 +103,8 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		s.pages.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/auth/"):
 		s.product.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/socket.io/"):
+		s.platform.care.live.Handler().ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/scim/"):
 		s.platform.users.Handler().ServeHTTP(w, r)
 	case path == fhirPath || strings.HasPrefix(path, fhirPath+"/"):

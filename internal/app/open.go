@@ -161,6 +161,9 @@ func (p *Program) openWith(ctx context.Context, root seal.Root) (*opened, error)
 	if err := migrateModules(ctx, o.Ledger()); err != nil {
 		return nil, errors.Join(err, o.Close())
 	}
+	if err := govern(ctx, o.Store); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
 	o.migrated = e.Migrated()
 	o.log.Start(o.Ledger())
 	return o, nil

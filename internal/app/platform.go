@@ -46,6 +46,7 @@ type platform struct {
 	users   *scim.Service
 	csrf    *web.CSRF
 	limits  *web.Limiter
+	care    *care
 }
 
 // anchorsFile is where the audit's signed checkpoints are kept, outside of the database.
@@ -100,6 +101,9 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 		}
 	}
 	if x.users, err = scim.New(ctx, scim.Options{Ledger: l, Directory: x.people, Base: x.issuer}); err != nil {
+		return nil, err
+	}
+	if x.care, err = p.newCare(ctx, store, x, log); err != nil {
 		return nil, err
 	}
 	if p.cfg.RateLimits {
@@ -247,7 +251,7 @@ func (x *platform) completePasskey(w http.ResponseWriter, r *http.Request, in *i
 // routes is the table of the whole product API.
 func (x *platform) routes() []api.Route {
 	var all []api.Route
-	for _, list := range [][]api.Route{x.people.Routes(), x.apps.Routes(), x.audits.Routes(), x.signIns.Routes()} {
+	for _, list := range [][]api.Route{x.people.Routes(), x.apps.Routes(), x.audits.Routes(), x.signIns.Routes(), x.care.routes()} {
 		all = append(all, list...)
 	}
 	if x.keys != nil {
@@ -362,6 +366,7 @@ func networks(name string, list []string) ([]netip.Prefix, error) {
 func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { x.people.RunOutbox(ctx) })
+	x.care.tend(ctx, &wg)
 	wg.Go(func() {
 		tick := time.NewTicker(5 * time.Minute)
 		defer tick.Stop()

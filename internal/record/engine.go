@@ -23,6 +23,8 @@ type Engine interface {
 	// leaves nothing behind. A body whose key is marked as destroyed is refused with [ErrErased]; the mark cannot come between the
 	// look and the commit.
 	Commit(ctx context.Context, tenant int32, job *Job) error
+	// Settled returns an event id up to which every event is committed, or never will be.
+	Settled(ctx context.Context) (int64, error)
 	// Dialect says where the statements must differ.
 	Dialect() Dialect
 	// Node is the number of this process among those that write to the database; Last a number not below any given out.

@@ -268,7 +268,7 @@ func (r *searching) scan(c *compiler, keys int) ([]hit, error) {
 	size := 0
 	r.cut = false
 	err := sqldb.Each(r.ctx, r.q, func(rows sqldb.Rows) error {
-		if size > MaxPageBytes {
+		if size > MaxPageBytes && len(out) > r.skip {
 			r.cut = true
 			return errCut
 		}
@@ -278,7 +278,9 @@ func (r *searching) scan(c *compiler, keys int) ([]hit, error) {
 			more[i] = &h.keys[i]
 		}
 		err := scanVersion(rows, &h.sealed, more...)
-		size += len(h.sealed.body)
+		if size += len(h.sealed.body); len(out) < r.skip {
+			h.sealed.body, size = nil, 0
+		}
 		out = append(out, h)
 		return err
 	}, c.b.String(), c.b.Args...)

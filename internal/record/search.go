@@ -24,6 +24,9 @@ const MaxOpened = 2000
 // MaxPageOpened is how many bytes of JSON the matches of a page come to at most, the last one aside. A page ends early there.
 const MaxPageOpened = 32 << 20
 
+// MaxSkip is how many matches a page by number may lie behind the first.
+const MaxSkip = 10_000
+
 // searching is one search under way.
 type searching struct {
 	s      *Store
@@ -32,6 +35,7 @@ type searching struct {
 	tenant int32
 	keys   *tenantKeys
 	cut    bool // the last scan stopped before the end of what was asked for
+	skip   int  // how many hits only lead to the page
 
 	caller   access.Caller
 	action   access.Action // what the caller must be allowed to see what is found
@@ -167,10 +171,21 @@ func (r *searching) total(page *Page, plan *searchPlan, query *search.Query, cur
 
 // fill puts a page of matches, and what they include, into page.
 func (r *searching) fill(page *Page, plan *searchPlan, query *search.Query, cur *cursor, count int) error {
-	hits, err := r.hits(plan, cur, count+1)
+	skip := query.Skip
+	if cur != nil {
+		skip = 0
+	}
+	if skip < 0 || skip > MaxSkip {
+		return fault.New(fault.TooCostly, "a page lies at most %d matches behind the first: use the cursor", MaxSkip).WithCode("too-costly")
+	}
+	if !plan.opened { // those that are opened to be decided on need their bodies
+		r.skip = skip
+	}
+	hits, err := r.hits(plan, cur, skip+count+1)
 	if err != nil {
 		return err
 	}
+	hits = hits[min(skip, len(hits)):]
 	more := r.cut || len(hits) > count
 	hits = hits[:min(count, len(hits))]
 	size := 0

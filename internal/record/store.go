@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/audit"
@@ -30,7 +31,8 @@ type Store struct {
 	engine   Engine
 	clock    clock.Clock
 	base     string
-	rules    map[string]Rule
+	rules    map[string][]Rule
+	onCommit atomic.Pointer[func(tenant int32)]
 	numbers  *ident.Source
 	codec    *pack.Codec
 	keys     keyring
@@ -53,13 +55,14 @@ func New(ctx context.Context, e Engine, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		codec: codec, engine: e, clock: o.Clock, base: o.Base, rules: o.Rules,
+		codec: codec, engine: e, clock: o.Clock, base: o.Base, rules: map[string][]Rule{},
 		numbers: ident.NewSource(o.Clock, e.Node(), e.Last()),
 		keys:    keyring{root: o.Root, tenants: map[int32]*tenantKeys{}},
 		aliases: aliasCache{nums: map[aliasKey]int64{}},
 		sink:    o.Audit,
 		tables:  o.Tables,
 	}
+	s.Govern(o.Rules)
 	// A wrong root key is found now, not at the first request.
 	if _, err := s.forTenant(ctx, access.From(ctx).Tenant); err != nil {
 		return nil, err

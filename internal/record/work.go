@@ -340,16 +340,18 @@ func (p *plan) confirmItem(ctx context.Context, tx Tx, it *item) error {
 // askRules lets the owners of the types refuse a change.
 func (p *plan) askRules(ctx context.Context, tx Tx) error {
 	for _, it := range p.items {
-		rule := p.s.rules[it.typ.Name]
-		if rule == nil || !it.writes() {
+		rules := p.s.rules[it.typ.Name]
+		if len(rules) == 0 || !it.writes() {
 			continue
 		}
 		var old *fhir.Resource
 		if it.old != nil {
 			old = it.old.res
 		}
-		if err := rule(ctx, tx, old, it.res); err != nil {
-			return entry(it.change, err)
+		for _, rule := range rules {
+			if err := rule(ctx, tx, old, it.res); err != nil {
+				return entry(it.change, err)
+			}
 		}
 	}
 	return nil
@@ -376,7 +378,7 @@ func (p *plan) solo() bool {
 		return true
 	}
 	for _, it := range p.items {
-		if p.s.rules[it.typ.Name] != nil || it.typ.Name == "Consent" {
+		if len(p.s.rules[it.typ.Name]) > 0 || it.typ.Name == "Consent" {
 			return true
 		}
 	}

@@ -96,6 +96,9 @@ func (s *Store) write(ctx context.Context, changes []Change, erasing map[int64]*
 		return nil, err
 	}
 	p.committed()
+	if f := s.onCommit.Load(); f != nil {
+		(*f)(caller.Tenant)
+	}
 	return p.outcomes(), nil
 }
 

@@ -31,7 +31,9 @@ var rooms = map[string]int{
 	"internal/record/recordtest": 34,
 	"internal/record":            30,
 	"internal/audit":             25,
-	"internal/event":             20,
+	"internal/flat":              45,
+	"internal/event":             40,
+	"internal/job":               40,
 	"internal/token":             40,
 	"internal/storetest":         38,
 	"internal/web":               20,
@@ -46,7 +48,7 @@ var rooms = map[string]int{
 }
 
 // httpRooms may import net/http.
-var httpRooms = []string{"internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
+var httpRooms = []string{"internal/flat", "internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
 
 // pure may import neither the clock, nor a database, nor the network, nor files.
 var pure = []string{"internal/fhir"}

@@ -12,6 +12,7 @@ type Query struct {
 	ByType    []TypedPred // one a type searched; a search on one type has one
 	Sort      []SortKey   // empty: by number, oldest first
 	Count     int         // page size asked for; -1: not said. 0 means the total alone
+	Skip      int         // matches to leave out before the page, for listings by page number; not of the FHIR API
 	Total     string      // "", none, estimate, accurate
 	Summary   string      // "", true, text, data, count, false
 	Elements  []string    // _elements

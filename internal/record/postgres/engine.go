@@ -23,11 +23,12 @@ var migrations embed.FS
 
 // Engine is an open database.
 type Engine struct {
-	db   *sqldb.Postgres
-	node int
-	held *pgxpool.Conn // its session holds the node's lock
-	last int64
-	ran  int
+	settled settled
+	db      *sqldb.Postgres
+	node    int
+	held    *pgxpool.Conn // its session holds the node's lock
+	last    int64
+	ran     int
 	// unserved says why the connections keep the role that they log in as; "" where they do not.
 	unserved string
 	queues   queues

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -156,6 +157,9 @@ func refuseErased(ctx context.Context, tx sqldb.Tx, rows *record.Rows) error {
 	}
 	return nil
 }
+
+// Settled implements record.Engine: events get their ids in the order of commits.
+func (e *Engine) Settled(context.Context) (int64, error) { return math.MaxInt64, nil }
 
 // Scrub implements record.Engine: deleted rows are overwritten as they are deleted; the log is what may still hold them.
 func (e *Engine) Scrub(ctx context.Context) error { return e.db.Checkpoint(ctx) }

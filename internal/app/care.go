@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+
+	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/event"
+	"github.com/nilecare/nilecare/internal/flat"
+	"github.com/nilecare/nilecare/internal/job"
+	"github.com/nilecare/nilecare/internal/module/billing"
+	"github.com/nilecare/nilecare/internal/module/clinical"
+	"github.com/nilecare/nilecare/internal/module/events"
+	"github.com/nilecare/nilecare/internal/module/facility"
+	"github.com/nilecare/nilecare/internal/module/gateway"
+	"github.com/nilecare/nilecare/internal/module/identity"
+	"github.com/nilecare/nilecare/internal/module/lab"
+	"github.com/nilecare/nilecare/internal/module/live"
+	"github.com/nilecare/nilecare/internal/module/medication"
+	"github.com/nilecare/nilecare/internal/module/notification"
+	"github.com/nilecare/nilecare/internal/module/scheduling"
+	"github.com/nilecare/nilecare/internal/module/webhook"
+	"github.com/nilecare/nilecare/internal/web/api"
+)
+
+// care is the services of a clinic's day, and what carries facts between them.
+type care struct {
+	records    *flat.Records
+	hub        *event.Hub
+	jobs       *job.Runner
+	clinical   *clinical.Service
+	facility   *facility.Service
+	scheduling *scheduling.Service
+	notify     *notification.Service
+	webhooks   *webhook.Service
+	live       *live.Service
+	gateway    *gateway.Service
+	events     *events.Service
+	lab        *lab.Service
+	medication *medication.Service
+	billing    *billing.Service
+	peers      *inProcess
+}
+
+// inProcess carries the gateway's requests to the handler of the same process.
+type inProcess struct{ handler http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	p.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// newCare makes the services on an open store.
+func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *slog.Logger) (*care, error) {
+	l := store.Ledger()
+	base := ""
+	if p.cfg.BaseURL != "" {
+		base = p.cfg.BaseURL + fhirPath
+	}
+	c := &care{records: flat.New(store.Store, nil, base), peers: &inProcess{}}
+	var err error
+	if c.hub, err = event.New(ctx, event.Options{Store: store.Store, Log: log, Sources: []event.Source{clinical.Source(), facility.Source(), scheduling.Source()}}); err != nil {
+		return nil, err
+	}
+	c.jobs = job.New(job.Options{Ledger: l, Tenants: store.KeyedTenants, Log: log})
+	if c.clinical, err = clinical.New(ctx, clinical.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
+		return nil, err
+	}
+	if c.facility, err = facility.New(ctx, facility.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
+		return nil, err
+	}
+	if c.notify, err = notification.New(ctx, notification.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Hub: c.hub, Log: log}); err != nil {
+		return nil, err
+	}
+	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
+		return nil, err
+	}
+	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobs, Hub: c.hub, Log: log}); err != nil {
+		return nil, err
+	}
+	c.live, err = live.New(ctx, live.Options{Hub: c.hub, Records: c.records, Log: log, Origins: p.cfg.CORSOrigins,
+		Authenticate: func(ctx context.Context, r *http.Request, token string) (access.Caller, error) {
+			return x.people.Authenticate(ctx, identity.Credentials{Tenant: access.From(ctx).Tenant, Bearer: token, Agent: r.UserAgent()})
+		}})
+	if err != nil {
+		return nil, err
+	}
+	if c.gateway, err = gateway.New(ctx, gateway.Options{Peers: c.peers, Log: log}); err != nil {
+		return nil, err
+	}
+	c.events = events.New(c.hub)
+	c.lab, c.medication, c.billing = lab.New(c.records), medication.New(c.records), billing.New(c.records)
+	return c, nil
+}
+
+// routes are the services' lines of the product API.
+func (c *care) routes() []api.Route {
+	var all []api.Route
+	for _, list := range [][]api.Route{c.clinical.Routes(), c.facility.Routes(), c.scheduling.Routes(), c.notify.Routes(), c.webhooks.Routes(), c.live.Routes(), c.gateway.Routes(),
+		c.events.Routes(), c.lab.Routes(), c.medication.Routes(), c.billing.Routes()} {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// tend reads events and does jobs until ctx ends.
+func (c *care) tend(ctx context.Context, wg *sync.WaitGroup) {
+	wg.Go(func() { c.hub.Run(ctx) })
+	wg.Go(func() { c.jobs.Run(ctx) })
+}
