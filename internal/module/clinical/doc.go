@@ -1,0 +1,2 @@
+// Package clinical is the clinical service of the product API: patients, encounters, and what is written about them.
+package clinical
