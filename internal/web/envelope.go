@@ -86,7 +86,20 @@ func FailAPI(w http.ResponseWriter, err error) {
 	status := failureStatus(e)
 	buf := GetBuffer()
 	defer PutBuffer(buf)
-	b := append((*buf)[:0], `{"success":false,"error":{"code":`...)
+	b := append((*buf)[:0], `{"success":false,"error":`...)
+	b = appendAPIError(b, e, status)
+	b = append(b, `,"message":`...)
+	b = fhir.AppendQuoted(b, e.Error())
+	b = append(b, ',')
+	b = AppendMetadata(b, w.Header())
+	b = append(b, '}')
+	*buf = b
+	endFailure(w, status, apiContentType, b)
+}
+
+// appendAPIError appends a failure as the product API says it: code, message, statusCode, details.
+func appendAPIError(b []byte, e *fault.Error, status int) []byte {
+	b = append(b, `{"code":`...)
 	b = fhir.AppendQuoted(b, apiCode(e))
 	b = append(b, `,"message":`...)
 	b = fhir.AppendQuoted(b, e.Error())
@@ -107,13 +120,30 @@ func FailAPI(w http.ResponseWriter, err error) {
 		b = fhir.AppendQuoted(b, issue.Diagnostics)
 		b = append(b, '}')
 	}
-	b = append(b, `]},"message":`...)
-	b = fhir.AppendQuoted(b, e.Error())
-	b = append(b, ',')
-	b = AppendMetadata(b, w.Header())
-	b = append(b, '}')
-	*buf = b
-	endFailure(w, status, apiContentType, b)
+	return append(b, `]}`...)
+}
+
+// AppendAPIError appends err as the member "error" of the product API's envelope says it, for answers that tell of several failures, and
+// returns the status that err would have had alone. What has no kind is said as an internal error, and its text is left for the edge's log.
+func AppendAPIError(b []byte, w http.ResponseWriter, err error) ([]byte, int) {
+	e := Fault(err)
+	if res := find(w); res != nil && e.Kind == fault.Internal && res.err == nil {
+		res.err = err
+	}
+	if id := w.Header().Get("X-Request-Id"); e.Kind == fault.Internal && id != "" {
+		e = fault.New(fault.Internal, "internal error; the request's id, %s, leads to it in the log", id)
+	}
+	status := failureStatus(e)
+	return appendAPIError(b, e, status), status
+}
+
+// CutOff ends an answer that has begun and cannot be finished: the connection is closed, so that nobody takes half an answer for a whole one,
+// and err stands in the edge's log. It does not return.
+func CutOff(w http.ResponseWriter, err error) {
+	if res := find(w); res != nil {
+		res.err, res.status = err, http.StatusInternalServerError
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // AppendMetadata appends the envelope's member "metadata" with this moment and the request's id, which is read from the answer's headers.

@@ -51,15 +51,15 @@ func (p Page) append(b []byte) []byte {
 	return append(b, '}')
 }
 
-// Answer sends data in the product API's envelope. A nil slice is sent as an empty list. It fails, before anything is sent, where data
-// cannot be said in JSON.
+// Answer sends data in the product API's envelope. A nil slice is sent as an empty list. Of a GET only those members are sent that the
+// parameter fields names. It fails, before anything is sent, where data cannot be said in JSON, or where fields names what there is not.
 func Answer(w http.ResponseWriter, r *http.Request, status int, data any) error {
 	_, err := encode(data, func(body []byte) error { return send(w, r, status, body, nil) })
 	return err
 }
 
 // List sends one page of a listing with status 200: the pagination stands beside data and, where data is an object, inside it too, since
-// the front ends differ in where they look.
+// the front ends differ in where they look. The parameter fields works as with [Answer].
 func List(w http.ResponseWriter, r *http.Request, data any, p Page) error {
 	_, err := encode(data, func(body []byte) error { return send(w, r, http.StatusOK, body, &p) })
 	return err
@@ -91,7 +91,13 @@ func encode(v any, use func([]byte) error) (int, error) {
 	return len(*buf), use(bytes.TrimSuffix(*buf, []byte("\n")))
 }
 
-func send(w http.ResponseWriter, _ *http.Request, status int, data []byte, p *Page) error {
+func send(w http.ResponseWriter, r *http.Request, status int, data []byte, p *Page) error {
+	if status < http.StatusBadRequest && r.Method == http.MethodGet {
+		var err error
+		if data, err = sparse(r, data); err != nil {
+			return err
+		}
+	}
 	buf := web.GetBuffer()
 	defer web.PutBuffer(buf)
 	b := append((*buf)[:0], `{"success":`...)

@@ -68,10 +68,12 @@ type Route struct {
 	Method  string
 	Path    string // of an http.ServeMux: "/api/v1/users/{id}"
 	Need    Need
-	Summary string // one line, for the OpenAPI description
-	In, Out any    // zero values of the body's and the answer's types, for the description; nil: none
-	Bare    bool   // Out is the whole answer, not an envelope's data
-	Query   []string
+	Summary string                                             // one line, for the OpenAPI description
+	In, Out any                                                // zero values of the body's and the answer's types, for the description; nil: none
+	Bare    bool                                               // Out is the whole answer, not an envelope's data
+	Query   []string                                           // names of query parameters of which no more is said; Params says more
+	Params  []Param                                            // the query's parameters, which the frame holds requests against
+	Exports bool                                               // it is a listing that can be had as a file: Serve calls [Exports] and [Export]
 	Serve   func(w http.ResponseWriter, r *http.Request) error // errors are answered in the product API's envelope
 
 	Deprecated time.Time // since when nobody should begin to use it (RFC 9745); zero: it is not deprecated

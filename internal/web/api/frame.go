@@ -80,7 +80,7 @@ func (f *frame) add(route Route) (err error) {
 
 // serving is one route's handler.
 func serving(route Route) http.HandlerFunc {
-	life := lifeOf(route)
+	life, params := lifeOf(route), route.params()
 	return func(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(w, route.Path)
 		h := w.Header()
@@ -90,6 +90,12 @@ func serving(route Route) http.HandlerFunc {
 		}
 		caller := access.From(r.Context())
 		err := route.Need.Check(&caller)
+		if err == nil && r.URL.RawQuery != "" {
+			r = withRoute(r, &route)
+		}
+		if err == nil && len(route.Params) > 0 {
+			err = hold(r, params)
+		}
 		if err == nil {
 			err = route.Serve(w, r)
 		}
