@@ -88,6 +88,7 @@ func bundles(o options, patients int) func(yield func(int, []byte) bool) {
 	return func(yield func(int, []byte) bool) {
 		k := 0
 		for text := range hospital.Bundles(o.seed, patients, time.Now()) {
+			text = proposed(text)
 			if !o.conditional {
 				text = named(text)
 			}
@@ -97,6 +98,11 @@ func bundles(o options, patients int) func(yield func(int, []byte) bool) {
 			k++
 		}
 	}
+}
+
+// proposed takes the hours off the doctors that Appointments take: one Bundle is sent many times here, and a doctor is booked once.
+func proposed(text []byte) []byte {
+	return bytes.ReplaceAll(text, []byte(`"resourceType":"Appointment","status":"booked"`), []byte(`"resourceType":"Appointment","status":"proposed"`))
 }
 
 // named puts the identifier in the place of a conditional reference, as a display.

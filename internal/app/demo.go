@@ -35,7 +35,7 @@ func (p *Program) demo(ctx context.Context, store *opened, x *platform, h http.H
 	if err != nil || !fresh || p.cfg.InsecureNoAuth {
 		return nil, err
 	}
-	made, err := makeDemoAccounts(ctx, store, x)
+	made, err := makeDemoAccounts(ctx, x)
 	if err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
@@ -73,7 +73,7 @@ func loadHospital(ctx context.Context, d importer.Doer) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	first := true
-	for b := range hospital.Bundles(demoSeed, demoPatients, time.Now()) {
+	for b := range hospital.Living(demoSeed, demoPatients, time.Now()) {
 		if ctx.Err() != nil || gctx.Err() != nil {
 			break
 		}

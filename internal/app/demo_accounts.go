@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/nilecare/nilecare/internal/fhir/search"
 	"github.com/nilecare/nilecare/internal/module/identity"
 )
 
@@ -20,26 +18,32 @@ type demoAccounts struct {
 
 type demoPerson struct{ role, email, password string }
 
+// demoFacility is the product API's id of the hospital that the accounts' people work at.
+const demoFacility = "1"
+
+// demoPeople are the people of the synthetic hospital whom accounts are of, by role: see hospital.Living.
+func demoPeople(role string) (fhirUser, patient string) {
+	switch role {
+	case "doctor":
+		return "Practitioner/1", ""
+	case "nurse":
+		return "Practitioner/4", ""
+	case "patient":
+		return "Patient/1", "Patient/1"
+	}
+	return "", ""
+}
+
 // demoRoles are who works in the synthetic hospital, each with an account.
 var demoRoles = [...]string{"admin", "doctor", "nurse", "receptionist", "lab_technician", "pharmacist", "billing_clerk", "patient"}
 
 // makeDemoAccounts makes a user of each role and an API key that may do everything.
-func makeDemoAccounts(ctx context.Context, store *opened, x *platform) (*demoAccounts, error) {
+func makeDemoAccounts(ctx context.Context, x *platform) (*demoAccounts, error) {
 	made := &demoAccounts{}
 	for _, role := range demoRoles {
 		one := demoPerson{role, strings.ReplaceAll(role, "_", "-") + "@demo.nilecare.example", randomWord()}
-		n := identity.NewUser{Email: one.email, Password: one.password, FirstName: "Demo", LastName: role, Role: role, EmailVerified: true}
-		var err error
-		switch role {
-		case "doctor":
-			n.FHIRUser, err = firstOf(ctx, store, "Practitioner")
-		case "patient":
-			n.Patient, err = firstOf(ctx, store, "Patient")
-			n.FHIRUser = n.Patient
-		}
-		if err != nil {
-			return nil, err
-		}
+		n := identity.NewUser{Email: one.email, Password: one.password, FirstName: "Demo", LastName: role, Role: role, FacilityID: demoFacility, EmailVerified: true}
+		n.FHIRUser, n.Patient = demoPeople(role)
 		if _, err := x.people.Create(ctx, 1, n); err != nil {
 			return nil, fmt.Errorf("%s: %w", role, err)
 		}
@@ -48,18 +52,6 @@ func makeDemoAccounts(ctx context.Context, store *opened, x *platform) (*demoAcc
 	var err error
 	made.key, _, err = x.people.CreateKey(ctx, 1, identity.NewKey{Name: "demo", Scopes: []string{"system/*.cruds"}})
 	return made, err
-}
-
-// firstOf returns a reference to the first record of a type.
-func firstOf(ctx context.Context, store *opened, typ string) (string, error) {
-	page, err := store.Search(ctx, &search.Query{Type: typ, ByType: []search.TypedPred{{Type: typ, Pred: search.And{}}}, Count: 1})
-	if err == nil && len(page.Matches) == 0 {
-		err = errors.New("the hospital has no " + typ)
-	}
-	if err != nil {
-		return "", err
-	}
-	return typ + "/" + page.Matches[0].Version.ID, nil
 }
 
 // randomWord is a password of 80 random bits.

@@ -3,6 +3,7 @@ package hospital
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/fhir"
 )
@@ -16,6 +17,7 @@ const (
 	systemLocation     = Base + "/id/location"
 	systemStaff        = Base + "/id/staff"
 	systemRole         = Base + "/id/role"
+	systemSchedule     = Base + "/id/schedule"
 	systemNational     = Base + "/id/national-number"
 	systemMember       = Base + "/id/health-fund-member"
 	systemOrder        = Base + "/id/lab-order"
@@ -90,16 +92,16 @@ func identifier(system, value string) field {
 
 // house is the group itself: organizations, places and staff. Every entry is created only where its identifier is not there yet, so the
 // bundle may be sent again.
-func house(seed int64) []byte {
-	t := newBundle(newDraw(seed, 0))
+func house(seed int64, now time.Time, l *living) []byte {
+	t := newBundle(newDraw(seed, 0), l)
 	group := t.once(systemOrganization, "group", resource("Organization", identifier(systemOrganization, "group"), b("active", true),
-		list("type", concept("http://terminology.hl7.org/CodeSystem/organization-type", "prov", "Healthcare Provider", "")),
+		list("type", l.groupType()),
 		s("name", "Nile Hospitals Group"), texts("alias", "مجموعة مستشفيات النيل"), telecomWork("+249183000000", "info@nile-hospitals.example")))
 	t.once(systemOrganization, fund, resource("Organization", identifier(systemOrganization, fund), b("active", true),
 		list("type", concept("http://terminology.hl7.org/CodeSystem/organization-type", "ins", "Insurance Company", "")),
 		s("name", "Two Niles Health Fund"), texts("alias", "صندوق النيلين الصحي")))
 	for at, h := range sites() {
-		t.site(group, at, h)
+		t.site(group, at, h, now)
 	}
 	return t.json()
 }
@@ -108,25 +110,26 @@ func telecomWork(phone, mail string) field {
 	return list("telecom", object(s("system", "phone"), s("value", phone), s("use", "work")), object(s("system", "email"), s("value", mail), s("use", "work")))
 }
 
-func (t *bundle) site(group string, at int, h site) {
+func (t *bundle) site(group string, at int, h site, now time.Time) {
 	p := places()[h.place]
-	org := t.once(systemOrganization, h.key, resource("Organization", identifier(systemOrganization, h.key), b("active", true),
-		list("type", concept("http://terminology.hl7.org/CodeSystem/organization-type", "prov", "Healthcare Provider", "")), s("name", h.en), texts("alias", h.ar),
+	org := t.onceAs(t.live.organizationID(at), systemOrganization, h.key, resource("Organization", t.live.organizationIdentifiers(at, h), b("active", true),
+		list("type", t.live.organizationTypes()...), s("name", h.en), texts("alias", h.ar),
 		telecomWork("+24918300100"+strconv.Itoa(at), h.key+"@nile-hospitals.example"), list("address", townAddress(p, "work")), ref("partOf", group)))
-	grounds := t.once(systemLocation, h.key, resource("Location", identifier(systemLocation, h.key), s("status", "active"), s("name", h.en), texts("alias", h.ar), s("mode", "instance"),
+	grounds := t.onceAs(t.live.organizationID(at), systemLocation, h.key, resource("Location", identifier(systemLocation, h.key), s("status", "active"), s("name", h.en), texts("alias", h.ar), s("mode", "instance"),
 		n("address", townAddress(p, "work")), n("physicalType", physical("si", "Site")), ref("managingOrganization", org)))
 	for k, sp := range specialties() {
 		dept := t.once(systemOrganization, h.key+"-"+strconv.Itoa(k+1), resource("Organization", identifier(systemOrganization, h.key+"-"+strconv.Itoa(k+1)), b("active", true),
 			list("type", concept("http://terminology.hl7.org/CodeSystem/organization-type", "dept", "Hospital Department", "")),
 			s("name", sp.en+", "+h.en), texts("alias", sp.ar), ref("partOf", org)))
 		key := wardKey(h.key, k)
-		w := t.once(systemLocation, key, resource("Location", identifier(systemLocation, key), s("status", "active"), s("name", sp.en+" ward"), texts("alias", "عنبر "+sp.ar), s("mode", "instance"),
+		w := t.once(systemLocation, key, resource("Location", identifier(systemLocation, key), s("status", "active"), s("name", sp.en+" ward"), texts("alias", "عنبر "+sp.ar), s("mode", "instance"), t.live.wardType(k),
 			n("physicalType", physical("wa", "Ward")), ref("managingOrganization", dept), ref("partOf", grounds)))
 		for bed := 1; bed <= bedsEach; bed++ {
-			t.bed(key+"-bed-"+strconv.Itoa(bed), bed, dept, w)
+			r := t.bed(key, k, bed, "U", dept, w)
+			t.once(systemLocation, bedKey(key, bed), r)
 		}
 		for m := range staffEach {
-			t.staff(staffNumber(at, k, m), sp, m == doctorsEach, dept, w)
+			t.staff(staffNumber(at, k, m), t.live.practitionerID(at, k, m), sp, m == doctorsEach, dept, w, now)
 		}
 	}
 }
@@ -135,22 +138,32 @@ func physical(code, display string) *fhir.Node {
 	return concept("http://terminology.hl7.org/CodeSystem/location-physical-type", code, display, "")
 }
 
-func (t *bundle) bed(key string, number int, dept, ward string) {
-	t.once(systemLocation, key, resource("Location", identifier(systemLocation, key), s("status", "active"),
-		n("operationalStatus", coding(v2Bed, "U", "Unoccupied")), s("name", "Bed "+strconv.Itoa(number)), s("mode", "instance"),
-		n("physicalType", physical("bd", "Bed")), ref("managingOrganization", dept), ref("partOf", ward)))
+func bedKey(ward string, number int) string { return ward + "-bed-" + strconv.Itoa(number) }
+
+// bed is a bed of the ward, free ("U") or occupied ("O").
+func (t *bundle) bed(wardKey string, specialty, number int, status, dept, ward string) *fhir.Node {
+	key, text := bedKey(wardKey, number), "Unoccupied"
+	if status == "O" {
+		text = "Occupied"
+	}
+	return resource("Location", t.live.equipment(number), identifier(systemLocation, key), s("status", "active"),
+		n("operationalStatus", coding(v2Bed, status, text)), s("name", "Bed "+strconv.Itoa(number)), s("mode", "instance"), t.live.bedType(specialty),
+		n("physicalType", physical("bd", "Bed")), ref("managingOrganization", dept), ref("partOf", ward))
 }
 
-func (t *bundle) staff(number string, specialty word, nurse bool, dept, ward string) {
+func (t *bundle) staff(number, id string, specialty word, nurse bool, dept, ward string, now time.Time) {
 	p := t.draw.person(t.draw.chance(0.5))
 	title, role, degree := "Dr.", "doctor", "MD"
 	if nurse {
 		title, role, degree = "", "nurse", "RN"
 	}
-	who := t.once(systemStaff, number, resource("Practitioner", identifier(systemStaff, number), b("active", true), list("name", p.names(title)...),
+	who := t.onceAs(id, systemStaff, number, resource("Practitioner", identifier(systemStaff, number), b("active", true), list("name", p.names(title)...),
 		telecomWork(t.draw.phone(), "staff."+number[2:]+"@nile-hospitals.example"), s("gender", p.gender()),
 		list("qualification", object(n("code", concept(v2Degree, degree, "", ""))))))
 	t.once(systemRole, number, resource("PractitionerRole", identifier(systemRole, number), b("active", true), ref("practitioner", who), ref("organization", dept),
 		list("code", concept("http://terminology.hl7.org/CodeSystem/practitioner-role", role, "", "")), list("specialty", object(s("text", specialty.en))), refs("location", ward),
 		list("availableTime", object(texts("daysOfWeek", "sun", "mon", "tue", "wed", "thu"), s("availableStartTime", "08:00:00"), s("availableEndTime", "16:00:00")))))
+	if t.live != nil && !nurse {
+		t.once(systemSchedule, number, calendar(number, specialty, who, ward, now))
+	}
 }

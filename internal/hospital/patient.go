@@ -26,20 +26,27 @@ type chart struct {
 	chronic []illness
 }
 
-func patientBundle(seed int64, k int, now time.Time) []byte {
+func patientBundle(seed int64, k int, now time.Time, l *living) []byte {
 	r := newDraw(seed, uint64(k)+1)
-	c := &chart{bundle: newBundle(r), now: now, person: r.person(r.chance(0.47))}
+	c := &chart{bundle: newBundle(r, l), now: now, person: r.person(r.chance(0.47))}
 	c.born = now.AddDate(-c.drawAge(), 0, -r.IntN(365))
 	c.siteAt = r.IntN(len(sites()))
 	c.site = sites()[c.siteAt]
 	c.unit = c.drawUnit()
 	c.doctor = practitioner(c.siteAt, c.unit, r.IntN(doctorsEach))
-	c.patient = c.add(c.patientResource(k))
+	if id := l.patientID(k); id != "" {
+		c.patient = c.put(id, c.patientResource(k))
+	} else {
+		c.patient = c.add(c.patientResource(k))
+	}
 	c.drawBody()
 	c.kin()
 	c.coverage()
 	c.allergies()
 	c.history()
+	if l.admits(k) {
+		c.admission()
+	}
 	return c.json()
 }
 

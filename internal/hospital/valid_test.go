@@ -9,7 +9,13 @@ import (
 )
 
 func TestEveryResourceIsValid(t *testing.T) {
-	for k, b := range parsed(t, 6, 100) {
+	allValid(t, parsed(t, 6, 100))
+	allValid(t, read(t, Living(6, 100, now()), 100))
+}
+
+func allValid(t *testing.T, bundles []*fhir.Resource) {
+	t.Helper()
+	for k, b := range bundles {
 		for _, e := range entries(b) {
 			r := &fhir.Resource{Node: e.Get("resource")}
 			r.Walk(func(n *fhir.Node) bool { // as the transaction resolves it

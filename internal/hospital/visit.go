@@ -27,7 +27,11 @@ func (c *chart) history() {
 			c.visit(at)
 		}
 	}
-	c.followUp()
+	if c.live != nil {
+		c.booked()
+	} else {
+		c.followUp()
+	}
 }
 
 // develop is a chronic illness that the patient has from now on; one is not had twice.
@@ -100,7 +104,7 @@ func (c *chart) encounter(x illness, at, end time.Time, admitted bool) *fhir.Nod
 	place, stay := ward(c.site.key, c.unit), field{}
 	if admitted {
 		class, classText, kind = "IMP", "inpatient encounter", "Admission"
-		place = conditional("Location", systemLocation, wardKey(c.site.key, c.unit)+"-bed-"+string(rune('1'+c.draw.IntN(bedsEach))))
+		place = conditional("Location", systemLocation, bedKey(wardKey(c.site.key, c.unit), 1+c.draw.IntN(bedsEach)))
 		stay = o("hospitalization", n("dischargeDisposition", concept("http://terminology.hl7.org/CodeSystem/discharge-disposition", "home", "Home", "")))
 	}
 	return resource("Encounter", s("status", "finished"), n("class", coding(v3Act, class, classText)), list("type", object(s("text", kind))),
@@ -135,12 +139,15 @@ func (c *chart) procedure(what [2]string, x illness, encounter string, at time.T
 
 // followUp books the next visit, in the weeks to come.
 func (c *chart) followUp() {
-	start := c.draw.clinicHour(c.now.AddDate(0, 0, c.draw.between(2, 60)))
+	c.add(c.appointment("booked", "accepted", c.draw.clinicHour(c.now.AddDate(0, 0, c.draw.between(2, 60)))))
+}
+
+func (c *chart) appointment(status, patient string, start time.Time) *fhir.Node {
 	created := c.now.Add(-time.Duration(c.draw.between(1, 72)) * time.Hour)
-	c.add(resource("Appointment", s("status", "booked"), list("serviceType", object(s("text", specialties()[c.unit].en))),
+	return resource("Appointment", s("status", status), list("serviceType", object(s("text", specialties()[c.unit].en))),
 		n("appointmentType", concept("http://terminology.hl7.org/CodeSystem/v2-0276", "FOLLOWUP", "A follow up visit from a previous appointment", "")),
-		s("start", instant(start)), s("end", instant(start.Add(20*time.Minute))), i("minutesDuration", 20), s("created", instant(created)),
+		s("start", instant(start)), s("end", instant(start.Add(slotLength))), i("minutesDuration", int(slotLength.Minutes())), s("created", instant(created)),
 		list("participant",
-			object(n("actor", object(s("reference", c.patient))), s("required", "required"), s("status", "accepted")),
-			object(n("actor", object(s("reference", c.doctor))), s("required", "required"), s("status", "accepted")))))
+			object(n("actor", object(s("reference", c.patient))), s("required", "required"), s("status", patient)),
+			object(n("actor", object(s("reference", c.doctor))), s("required", "required"), s("status", "accepted"))))
 }
