@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 
+	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/module/audit"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/identity/federation"
@@ -31,6 +32,7 @@ func modules() []module {
 		{federation.Module, federation.Migrations(), federation.Tables()},
 		{passkey.Module, passkey.Migrations(), passkey.Tables()},
 		{scim.Module, scim.Migrations(), scim.Tables()},
+		{job.Module, job.Migrations(), job.Tables()},
 	}
 }
 
