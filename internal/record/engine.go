@@ -23,8 +23,9 @@ type Engine interface {
 	// leaves nothing behind. A body whose key is marked as destroyed is refused with [ErrErased]; the mark cannot come between the
 	// look and the commit.
 	Commit(ctx context.Context, tenant int32, job *Job) error
-	// Settled returns an event id up to which every event is committed, or never will be.
-	Settled(ctx context.Context) (int64, error)
+	// Settled returns an event id up to which every event is committed, or never will be, and the largest that was given out by then. A database whose
+	// transactions commit in the order of their ids has the two alike.
+	Settled(ctx context.Context) (settled, last int64, err error)
 	// Dialect says where the statements must differ.
 	Dialect() Dialect
 	// Node is the number of this process among those that write to the database; Last a number not below any given out.
@@ -55,6 +56,8 @@ type Dialect struct {
 	AfterRestore []string
 	// ForUpdate stands behind a SELECT whose rows nobody else may change before the transaction ends.
 	ForUpdate string
+	// Shared says that several processes may have the database open at a time.
+	Shared bool
 }
 
 // Job is a set of changes for one transaction.

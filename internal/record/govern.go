@@ -113,25 +113,25 @@ type Changed struct {
 // changesAtATime bounds one reading of changes.
 const changesAtATime = 500
 
-// Changes returns up to limit changes of the types (none: all) in the caller's tenant behind the event after, in order, and the place to go on from: the last event that was looked at. On
-// a server whose transactions commit in another order than that of their events, what a running one may still come between is left for later: no
-// change is ever passed over. A change whose patient was erased since then is not told.
+// Changes returns up to limit changes of the types (none: all) in the caller's tenant behind the event after, in order, and the place to go on from: up to
+// there everything was looked at. On a server whose transactions commit in another order than that of their events, what a running one may still come
+// between is left for later: no change is ever passed over. A change whose patient was erased since then is not told.
 func (s *Store) Changes(ctx context.Context, after int64, types []string, limit int) (changes []Changed, next int64, err error) {
 	tenant := access.From(ctx).Tenant
 	if _, err := s.forTenant(ctx, tenant); err != nil {
 		return nil, after, err
 	}
 	limit = min(max(limit, 1), changesAtATime)
-	settled, err := s.engine.Settled(ctx)
-	if err != nil {
+	settled, _, err := s.engine.Settled(ctx)
+	if err != nil || settled <= after {
 		return nil, after, err
 	}
 	err = s.engine.View(ctx, tenant, func(q sqldb.Querier) error {
-		var rows []eventRow
-		if rows, err = s.eventsBehind(ctx, q, tenant, after, settled, limit); err != nil {
+		changes, next = nil, after
+		rows, err := s.eventsBehind(ctx, q, tenant, after, settled, limit)
+		if err != nil {
 			return err
 		}
-		next = after
 		for _, e := range rows {
 			next = e.id
 			if len(types) > 0 && !slices.Contains(types, def.ByNum(e.typ).Name) {
@@ -145,24 +145,52 @@ func (s *Store) Changes(ctx context.Context, after int64, types []string, limit 
 				changes = append(changes, *c)
 			}
 		}
+		if len(rows) < limit {
+			next = settled // the rest are other tenants': whoever goes on from here need not pass over them again
+		}
 		return nil
 	})
-	return changes, next, err
+	if err != nil {
+		return nil, after, err
+	}
+	return changes, next, nil
 }
+
+// Settled returns the event up to which [Store.Changes] tells of everything, in any tenant, and the newest that was given out: where that is larger, changes
+// are committed or under way that are not told of yet.
+func (s *Store) Settled(ctx context.Context) (settled, last int64, err error) { return s.engine.Settled(ctx) }
+
+// Shared reports that other processes may use the database at the same time.
+func (s *Store) Shared() bool { return s.engine.Dialect().Shared }
 
 // LastChange returns the newest event of the caller's tenant that [Store.Changes] would tell of; 0 where there is none.
 func (s *Store) LastChange(ctx context.Context) (int64, error) {
 	tenant := access.From(ctx).Tenant
-	settled, err := s.engine.Settled(ctx)
+	settled, _, err := s.engine.Settled(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var last int64
 	err = s.engine.Read(ctx, tenant, func(q sqldb.Querier) error {
-		_, err := sqldb.QueryRow(ctx, q, []any{&last}, "SELECT coalesce(max(id), 0) FROM event WHERE tenant = $1 AND id <= $2", tenant, settled)
+		_, err := sqldb.QueryRow(ctx, q, []any{&last}, "SELECT id FROM event WHERE tenant = $1 AND id <= $2 ORDER BY id DESC LIMIT 1", tenant, settled)
 		return err
 	})
 	return last, err
+}
+
+// Behind counts the changes of the caller's tenant behind the event after, as far as [Store.Changes] would tell of them; most bounds the count.
+func (s *Store) Behind(ctx context.Context, after int64, most int) (int, error) {
+	tenant := access.From(ctx).Tenant
+	settled, _, err := s.engine.Settled(ctx)
+	if err != nil || settled <= after {
+		return 0, err
+	}
+	var n int
+	err = s.engine.Read(ctx, tenant, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(ctx, q, []any{&n}, "SELECT count(*) FROM (SELECT 1 FROM event WHERE tenant = $1 AND id > $2 AND id <= $3 LIMIT $4) b", tenant, after, settled, most)
+		return err
+	})
+	return n, err
 }
 
 type eventRow struct {
@@ -189,7 +217,11 @@ const selectAt = "SELECT " + versionColumns + ", coalesce(a.who, '') FROM record
 func (s *Store) changeOf(ctx context.Context, q sqldb.Querier, tenant int32, e eventRow) (*Changed, error) {
 	var v *sealedVersion
 	var who string
-	for _, where := range []string{"v.seq = r.num", "v.seq <> v.num"} {
+	where := []string{"v.seq <> v.num", "v.seq = r.num"}
+	if e.vid == 1 { // a record's number is mostly its first version's
+		slices.Reverse(where)
+	}
+	for _, where := range where {
 		err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error { v = &sealedVersion{}; return scanVersion(rows, v, &who) }, selectAt+where, tenant, e.typ, e.num, e.vid)
 		if err != nil {
 			return nil, err
@@ -205,6 +237,9 @@ func (s *Store) changeOf(ctx context.Context, q sqldb.Querier, tenant int32, e e
 	var err error
 	if c.Version, err = s.open(ctx, q, tenant, v); err != nil {
 		return nil, gone(err)
+	}
+	if v.vid == 1 {
+		return c, nil
 	}
 	before, err := s.versionBefore(ctx, q, tenant, v)
 	if err == nil && before != nil {

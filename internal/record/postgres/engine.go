@@ -178,6 +178,7 @@ func (e *Engine) Dialect() record.Dialect {
 		Bytes:        func(text string) string { return "convert_to(" + text + ", 'UTF8')" },
 		Probe:        " OFFSET 0",
 		ForUpdate:    " FOR UPDATE",
+		Shared:       true,
 		AfterRestore: []string{"SELECT setval(pg_get_serial_sequence('event', 'id'), coalesce((SELECT max(id) FROM event), 0) + 1, false)", audit.AfterRestorePostgres},
 	}
 }

@@ -21,42 +21,42 @@ type settled struct {
 }
 
 // Settled implements record.Engine.
-func (e *Engine) Settled(ctx context.Context) (int64, error) {
+func (e *Engine) Settled(ctx context.Context) (upTo, last int64, err error) {
 	s := &e.settled
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var last int64
 	if err := e.one(ctx, &last, "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('event', 'id')::regclass), 0)"); err != nil {
-		return s.bound, err
+		return s.bound, last, err
 	}
-	if last <= s.bound {
-		return s.bound, nil
-	}
-	if s.mark == 0 {
-		if err := e.takeMark(ctx, last); err != nil {
-			return s.bound, err
+	for s.bound < last {
+		if s.mark == 0 {
+			if err := e.takeMark(ctx, last); err != nil {
+				return s.bound, last, err
+			}
 		}
-	}
-	var oldest int64
-	if err := e.one(ctx, &oldest, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"); err != nil {
-		return s.bound, err
-	}
-	if oldest >= s.txid {
+		var oldest int64
+		if err := e.one(ctx, &oldest, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"); err != nil {
+			return s.bound, last, err
+		}
+		if oldest < s.txid {
+			break
+		}
 		s.bound, s.mark = s.mark, 0
 	}
-	return s.bound, nil
+	return s.bound, last, nil
 }
 
-// takeMark takes a transaction number after the id.
+// takeMark takes a transaction number after the id. That transaction has ended before anybody looks: it holds nothing up.
 func (e *Engine) takeMark(ctx context.Context, id int64) error {
 	s := &e.settled
-	return e.db.Update(ctx, 1, func(tx sqldb.Tx) error {
+	err := e.db.Update(ctx, 1, func(tx sqldb.Tx) error {
 		_, err := sqldb.QueryRow(ctx, tx, []any{&s.txid}, "SELECT pg_current_xact_id()::text::bigint")
-		if err == nil {
-			s.mark = id
-		}
 		return err
 	})
+	if err == nil {
+		s.mark = id
+	}
+	return err
 }
 
 func (e *Engine) one(ctx context.Context, dest *int64, sql string) error {

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -159,7 +158,13 @@ func refuseErased(ctx context.Context, tx sqldb.Tx, rows *record.Rows) error {
 }
 
 // Settled implements record.Engine: events get their ids in the order of commits.
-func (e *Engine) Settled(context.Context) (int64, error) { return math.MaxInt64, nil }
+func (e *Engine) Settled(ctx context.Context) (settled, last int64, err error) {
+	err = e.db.Read(ctx, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(ctx, q, []any{&last}, "SELECT coalesce(max(id), 0) FROM event")
+		return err
+	})
+	return last, last, err
+}
 
 // Scrub implements record.Engine: deleted rows are overwritten as they are deleted; the log is what may still hold them.
 func (e *Engine) Scrub(ctx context.Context) error { return e.db.Checkpoint(ctx) }
