@@ -32,6 +32,7 @@ var rooms = map[string]int{
 	"internal/record":            30,
 	"internal/audit":             25,
 	"internal/flat":              45,
+	"internal/recur":             10,
 	"internal/event":             40,
 	"internal/job":               40,
 	"internal/token":             40,
@@ -51,7 +52,7 @@ var rooms = map[string]int{
 var httpRooms = []string{"internal/flat", "internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
 
 // pure may import neither the clock, nor a database, nor the network, nor files.
-var pure = []string{"internal/fhir"}
+var pure = []string{"internal/fhir", "internal/interval"}
 
 var impure = []string{"database/sql", "net", "net/http", "os", "os/exec", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"}
 
