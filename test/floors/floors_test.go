@@ -42,6 +42,7 @@ var rooms = map[string]int{
 	"internal/access":            16,
 	"internal/seal":              10,
 	"internal/sqldb":             10,
+	"internal/interval":          10,
 	"internal/fhir":              10,
 	"internal/pack":              14,
 	"internal/ident":             5,
