@@ -32,6 +32,7 @@ type Store struct {
 	clock    clock.Clock
 	base     string
 	rules    map[string][]Rule
+	setRules []governed
 	onCommit atomic.Pointer[func(tenant int32)]
 	numbers  *ident.Source
 	codec    *pack.Codec

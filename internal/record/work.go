@@ -354,7 +354,7 @@ func (p *plan) askRules(ctx context.Context, tx Tx) error {
 			}
 		}
 	}
-	return nil
+	return p.askSetRules(ctx, tx)
 }
 
 // writes reports whether the item makes a version.
@@ -378,7 +378,7 @@ func (p *plan) solo() bool {
 		return true
 	}
 	for _, it := range p.items {
-		if len(p.s.rules[it.typ.Name]) > 0 || it.typ.Name == "Consent" {
+		if p.s.rulesFor(it.typ.Name) || it.typ.Name == "Consent" {
 			return true
 		}
 	}
