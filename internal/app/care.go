@@ -94,7 +94,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 		return nil, err
 	}
 	c.events = events.New(c.hub)
-	c.lab, c.medication, c.billing = lab.New(c.records), medication.New(c.records), billing.New(c.records)
+	c.lab, c.medication, c.billing = lab.New(lab.Options{Records: c.records}), medication.New(medication.Options{Records: c.records}), billing.New(billing.Options{Records: c.records})
 	return c, nil
 }
 
