@@ -32,6 +32,7 @@ var rooms = map[string]int{
 	"internal/record":            30,
 	"internal/audit":             25,
 	"internal/flat":              45,
+	"internal/idempotency":       45,
 	"internal/recur":             10,
 	"internal/event":             40,
 	"internal/job":               40,
@@ -50,7 +51,7 @@ var rooms = map[string]int{
 }
 
 // httpRooms may import net/http.
-var httpRooms = []string{"internal/flat", "internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
+var httpRooms = []string{"internal/flat", "internal/idempotency", "internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
 
 // pure may import neither the clock, nor a database, nor the network, nor files.
 var pure = []string{"internal/fhir", "internal/interval"}
