@@ -264,6 +264,6 @@ func (e *expansion) inUnit(t time.Time) []time.Time {
 
 // reach is the first t + n·step that is not before the mark, n at least 1.
 func reach(t, mark time.Time, step time.Duration) time.Time {
-	n := max(1, (mark.Sub(t)+step-1)/step)
-	return t.Add(n * step)
+	n := max(1, int64((mark.Sub(t)+step-1)/step))
+	return t.Add(time.Duration(n) * step)
 }
