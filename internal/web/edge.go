@@ -352,8 +352,11 @@ func (p *passage) account() {
 		}
 		p.span.End()
 	}
-	level := slog.LevelInfo
-	if status >= 500 {
+	level, failure := slog.LevelInfo, p.w.err
+	if failure == nil || status < 500 {
+		failure = p.w.noted
+	}
+	if status >= 500 || failure != nil {
 		level = slog.LevelError
 	}
 	ctx := p.r.Context()
@@ -363,8 +366,8 @@ func (p *passage) account() {
 	attrs := [7]slog.Attr{slog.String("request_id", p.id), slog.String("method", method), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took), slog.Int64("bytes", p.w.bytes)}
 	n := 6
-	if level == slog.LevelError && p.w.err != nil {
-		attrs[n] = slog.String("error", causes(p.w.err))
+	if failure != nil {
+		attrs[n] = slog.String("error", causes(failure))
 		n++
 	}
 	p.e.log.LogAttrs(ctx, level, "request", attrs[:n]...)

@@ -127,14 +127,21 @@ func appendAPIError(b []byte, e *fault.Error, status int) []byte {
 // returns the status that err would have had alone. What has no kind is said as an internal error, and its text is left for the edge's log.
 func AppendAPIError(b []byte, w http.ResponseWriter, err error) ([]byte, int) {
 	e := Fault(err)
-	if res := find(w); res != nil && e.Kind == fault.Internal && res.err == nil {
-		res.err = err
+	if e.Kind == fault.Internal {
+		Note(w, err)
 	}
 	if id := w.Header().Get("X-Request-Id"); e.Kind == fault.Internal && id != "" {
 		e = fault.New(fault.Internal, "internal error; the request's id, %s, leads to it in the log", id)
 	}
 	status := failureStatus(e)
 	return appendAPIError(b, e, status), status
+}
+
+// Note leaves an error for the edge's log that the caller is not told of.
+func Note(w http.ResponseWriter, err error) {
+	if res := find(w); res != nil {
+		res.noted = err
+	}
 }
 
 // CutOff ends an answer that has begun and cannot be finished: the connection is closed, so that nobody takes half an answer for a whole one,

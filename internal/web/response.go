@@ -14,6 +14,7 @@ type response struct {
 	bytes  int64  // of the body, as the handler wrote it
 	route  string
 	err    error  // what Fail answered
+	noted  error  // what went wrong beside a success
 	sent   bool   // the header has been passed on
 	held   []byte // a small body's beginning, while it is not known whether it is worth compressing
 	enc    encoder

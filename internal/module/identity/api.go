@@ -178,7 +178,7 @@ func (s *Service) authRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/auth/logout", Need: api.Public(), Summary: "End the session and take the cookies back", Bare: true, Serve: s.logout},
 		{Method: "POST", Path: "/api/v1/auth/refresh", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Serve: s.refresh},
 		{Method: "POST", Path: "/api/v1/auth/refresh-token", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Serve: s.refresh},
-		{Method: "POST", Path: "/api/v1/auth/validate", Need: api.Permission("tokens:introspect"), Summary: "For services: whose an access token is", In: validateIn{}, Bare: true, Serve: s.validate},
+		{Method: "POST", Path: "/api/v1/auth/validate", Need: api.Permission("tokens:introspect"), Summary: "For services: whose an access token is", In: validateIn{}, Bare: true, Once: api.Unkeyed, Serve: s.validate},
 		{Method: "GET", Path: "/api/v1/auth/me", Need: api.Known(), Summary: "Who is signed in", Serve: s.me},
 		{Method: "GET", Path: "/api/v1/auth/csrf-token", Need: api.Public(), Summary: "A CSRF token for the session of the cookie", Bare: true, Serve: s.csrfToken},
 		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Serve: s.changePassword},

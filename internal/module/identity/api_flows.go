@@ -11,10 +11,10 @@ import (
 func (s *Service) accountRoutes() []api.Route {
 	invite, change := api.Permission("users:create"), api.Permission("users:update")
 	return []api.Route{
-		{Method: "POST", Path: "/api/v1/auth/mfa/enable", Need: api.Known(), Summary: "Begin to have a second factor: its secret, once", Bare: true, Serve: s.enableMFA},
+		{Method: "POST", Path: "/api/v1/auth/mfa/enable", Need: api.Known(), Summary: "Begin to have a second factor: its secret, once", Bare: true, Once: api.Secret, Serve: s.enableMFA},
 		{Method: "POST", Path: "/api/v1/auth/mfa/verify", Need: api.Public(), Summary: "Show a code: ends enabling, or with mfaToken a sign-in", In: mfaIn{}, Bare: true, Serve: s.verifyMFA},
 		{Method: "POST", Path: "/api/v1/auth/mfa/disable", Need: api.Known(), Summary: "Take the own second factor away", In: mfaOffIn{}, Bare: true, Serve: s.disableMFA},
-		{Method: "POST", Path: "/api/v1/auth/mfa/recovery-codes", Need: api.Known(), Summary: "New recovery codes in the old ones' place", In: mfaIn{}, Bare: true, Serve: s.recoveryCodes},
+		{Method: "POST", Path: "/api/v1/auth/mfa/recovery-codes", Need: api.Known(), Summary: "New recovery codes in the old ones' place", In: mfaIn{}, Bare: true, Once: api.Secret, Serve: s.recoveryCodes},
 		{Method: "DELETE", Path: "/api/v1/users/{id}/mfa", Need: change, Summary: "Take the second factor of somebody who has lost it", Bare: true, Serve: s.clearMFA},
 		{Method: "POST", Path: "/api/v1/auth/password-reset/request", Need: api.Public(), Summary: "Have a link mailed by which to choose a new password", In: resetIn{}, Bare: true, Serve: s.requestReset},
 		{Method: "POST", Path: "/api/v1/auth/password-reset/verify", Need: api.Public(), Summary: "Whether such a link is still good", In: codeIn{}, Bare: true, Serve: s.verifyReset},

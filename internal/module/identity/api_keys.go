@@ -13,9 +13,9 @@ func (s *Service) keyRoutes() []api.Route {
 	need := api.Permission("keys:manage")
 	return []api.Route{
 		{Method: "GET", Path: "/api/v1/api-keys", Need: need, Summary: "The API keys, without their secrets", Serve: s.listKeys},
-		{Method: "POST", Path: "/api/v1/api-keys", Need: need, Summary: "Make an API key: the answer alone tells it", In: keyIn{}, Serve: s.createKey},
+		{Method: "POST", Path: "/api/v1/api-keys", Need: need, Summary: "Make an API key: the answer alone tells it", In: keyIn{}, Once: api.Secret, Serve: s.createKey},
 		{Method: "GET", Path: "/api/v1/api-keys/{id}", Need: need, Summary: "One API key", Serve: s.readKey},
-		{Method: "POST", Path: "/api/v1/api-keys/{id}/rotate", Need: need, Summary: "Give an API key a new secret", In: rotateIn{}, Serve: s.rotateKey},
+		{Method: "POST", Path: "/api/v1/api-keys/{id}/rotate", Need: need, Summary: "Give an API key a new secret", In: rotateIn{}, Once: api.Secret, Serve: s.rotateKey},
 		{Method: "DELETE", Path: "/api/v1/api-keys/{id}", Need: need, Summary: "Revoke an API key", Serve: s.revokeKey},
 		{Method: "GET", Path: "/api/v1/service-accounts", Need: need, Summary: "The service accounts", Serve: s.listServices},
 		{Method: "POST", Path: "/api/v1/service-accounts", Need: need, Summary: "Make a service account", In: serviceIn{}, Serve: s.createService},

@@ -13,11 +13,11 @@ import (
 // mfaRoutes are the second factor's routes under the other names that clients of the product API know them by.
 func (s *Service) mfaRoutes() []api.Route {
 	return []api.Route{
-		{Method: "POST", Path: "/api/v1/mfa/setup", Need: api.Known(), Summary: "Begin to have a second factor: its secret, once", In: mfaSetupIn{}, Bare: true, Serve: s.setupMFA},
-		{Method: "POST", Path: "/api/v1/mfa/verify-setup", Need: api.Known(), Summary: "Show a code: ends enabling, and tells the recovery codes", In: mfaIn{}, Bare: true, Serve: s.verifyMFA},
+		{Method: "POST", Path: "/api/v1/mfa/setup", Need: api.Known(), Summary: "Begin to have a second factor: its secret, once", In: mfaSetupIn{}, Bare: true, Once: api.Secret, Serve: s.setupMFA},
+		{Method: "POST", Path: "/api/v1/mfa/verify-setup", Need: api.Known(), Summary: "Show a code: ends enabling, and tells the recovery codes", In: mfaIn{}, Bare: true, Once: api.Secret, Serve: s.verifyMFA},
 		{Method: "POST", Path: "/api/v1/mfa/verify", Need: api.Public(), Summary: "Prove the own second factor again, or with mfaToken end a sign-in", In: mfaCheckIn{}, Bare: true, Serve: s.checkMFA},
 		{Method: "POST", Path: "/api/v1/mfa/disable", Need: api.Known(), Summary: "Take the own second factor away", In: mfaOffIn{}, Bare: true, Serve: s.disableMFA},
-		{Method: "POST", Path: "/api/v1/mfa/regenerate-backup-codes", Need: api.Known(), Summary: "New recovery codes in the old ones' place", In: mfaIn{}, Bare: true, Serve: s.recoveryCodes},
+		{Method: "POST", Path: "/api/v1/mfa/regenerate-backup-codes", Need: api.Known(), Summary: "New recovery codes in the old ones' place", In: mfaIn{}, Bare: true, Once: api.Secret, Serve: s.recoveryCodes},
 		{Method: "GET", Path: "/api/v1/mfa/status", Need: api.Known(), Summary: "Whether the caller has a second factor, and how many recovery codes are left", Bare: true, Serve: s.statusMFA},
 	}
 }

@@ -83,12 +83,12 @@ func (s *Service) tenantRoutes() []api.Route {
 	need := api.Permission("tenants:manage")
 	return []api.Route{
 		{Method: "GET", Path: "/api/v1/tenants", Need: need, Summary: "The tenants beside the first", Serve: s.getTenants},
-		{Method: "POST", Path: "/api/v1/tenants", Need: need, Summary: "Make a tenant; answers with the token that its first administrator sets it up with", In: tenantIn{}, Serve: s.postTenant},
+		{Method: "POST", Path: "/api/v1/tenants", Need: need, Summary: "Make a tenant; answers with the token that its first administrator sets it up with", In: tenantIn{}, Once: api.Secret, Serve: s.postTenant},
 		{Method: "GET", Path: "/api/v1/tenants/{id}", Need: need, Summary: "One tenant", Serve: s.tenantDo(s.oneTenant)},
 		{Method: "PATCH", Path: "/api/v1/tenants/{id}", Need: need, Summary: "Change a tenant's name or host names", In: tenantChangeIn{}, Serve: s.patchTenant},
 		{Method: "POST", Path: "/api/v1/tenants/{id}/suspend", Need: need, Summary: "Serve nobody of a tenant", Serve: s.tenantDo(s.SuspendTenant)},
 		{Method: "POST", Path: "/api/v1/tenants/{id}/resume", Need: need, Summary: "Serve a tenant again", Serve: s.tenantDo(s.ResumeTenant)},
-		{Method: "POST", Path: "/api/v1/tenants/{id}/export", Need: need, Summary: "All current resources of a tenant, as NDJSON", Serve: s.exportTenant},
+		{Method: "POST", Path: "/api/v1/tenants/{id}/export", Need: need, Summary: "All current resources of a tenant, as NDJSON", Once: api.Unkeyed, Serve: s.exportTenant},
 		{Method: "DELETE", Path: "/api/v1/tenants/{id}", Need: need, Summary: "Suspend a tenant, and delete it after thirty days", Serve: s.tenantDo(s.DeleteTenant)},
 	}
 }

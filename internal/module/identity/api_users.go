@@ -32,13 +32,13 @@ func (s *Service) userRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/data/users", Need: create, Summary: "Make a user", In: userIn{}, Serve: s.createUser},
 		{Method: "PUT", Path: "/api/v1/data/users/{id}", Need: api.Known(), Summary: "Change a user", In: userIn{}, Serve: s.updateUser},
 		{Method: "DELETE", Path: "/api/v1/data/users/{id}", Need: remove, Summary: "Delete a user", Serve: s.deleteUser},
-		{Method: "POST", Path: "/api/v1/search/users", Need: read, Summary: "Search among the users", In: searchIn{}, Serve: s.searchUsers},
+		{Method: "POST", Path: "/api/v1/search/users", Need: read, Summary: "Search among the users", In: searchIn{}, Once: api.Unkeyed, Serve: s.searchUsers},
 		{Method: "DELETE", Path: "/api/v1/bulk/users", Need: remove, Summary: "Delete users", In: bulkIn{}, Serve: s.bulkDelete},
 		{Method: "PATCH", Path: "/api/v1/bulk/users/status", Need: update, Summary: "Set the status of users", In: bulkIn{}, Serve: s.bulkStatus},
 		{Method: "GET", Path: "/api/v1/integration/users/{id}", Need: read, Summary: "For services: one user", Serve: s.readUser},
 		{Method: "GET", Path: "/api/v1/integration/users/{id}/{what}", Need: read,
 			Summary: "For services: what a user may do (…/permissions), or the user of an address (by-email/…)", Serve: s.userDetail},
-		{Method: "POST", Path: "/api/v1/integration/users/batch", Need: read, Summary: "For services: several users", In: batchIn{}, Serve: s.batchUsers},
+		{Method: "POST", Path: "/api/v1/integration/users/batch", Need: read, Summary: "For services: several users", In: batchIn{}, Once: api.Unkeyed, Serve: s.batchUsers},
 	}
 }
 

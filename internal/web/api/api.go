@@ -74,6 +74,7 @@ type Route struct {
 	Query   []string                                           // names of query parameters of which no more is said; Params says more
 	Params  []Param                                            // the query's parameters, which the frame holds requests against
 	Exports bool                                               // it is a listing that can be had as a file: Serve calls [Exports] and [Export]
+	Once    Once                                               // what an Idempotency-Key does at a POST; it is Kept where nothing is said
 	Serve   func(w http.ResponseWriter, r *http.Request) error // errors are answered in the product API's envelope
 
 	Deprecated time.Time // since when nobody should begin to use it (RFC 9745); zero: it is not deprecated

@@ -18,8 +18,11 @@ import (
 //
 // It refuses a table with a route without a need, a method, a path, a summary or a handler, with two routes of the same pattern, or with
 // two of which neither is the narrower one: the error names each.
-func New(routes []Route) (http.Handler, error) {
+func New(routes []Route, with ...Option) (http.Handler, error) {
 	f := &frame{mux: http.NewServeMux()}
+	for _, o := range with {
+		o(f)
+	}
 	var wrong []error
 	for i := range routes {
 		route := routes[i]
@@ -46,6 +49,12 @@ func New(routes []Route) (http.Handler, error) {
 	return f.mux, nil
 }
 
+// Option changes how the frame works.
+type Option func(*frame)
+
+// Remember has requests with an Idempotency-Key done once. Without it the header is passed over.
+func Remember(u Uses) Option { return func(f *frame) { f.uses = u } }
+
 // complete says what a route lacks.
 func complete(r Route) error {
 	var lacks []string
@@ -65,6 +74,7 @@ func complete(r Route) error {
 type frame struct {
 	mux     *http.ServeMux
 	methods []string // that any route serves, sorted
+	uses    Uses     // nil: keys are passed over
 }
 
 // add enters a route. http.ServeMux says by a panic that two patterns collide.
@@ -74,12 +84,12 @@ func (f *frame) add(route Route) (err error) {
 			err = fmt.Errorf("api: the route %s %s: %v", route.Method, route.Path, v)
 		}
 	}()
-	f.mux.Handle(route.Method+" "+route.Path, serving(route))
+	f.mux.Handle(route.Method+" "+route.Path, f.serving(route))
 	return nil
 }
 
 // serving is one route's handler.
-func serving(route Route) http.HandlerFunc {
+func (f *frame) serving(route Route) http.HandlerFunc {
 	life, params := lifeOf(route), route.params()
 	return func(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(w, route.Path)
@@ -97,12 +107,24 @@ func serving(route Route) http.HandlerFunc {
 			err = hold(r, params)
 		}
 		if err == nil {
-			err = route.Serve(w, r)
+			err = f.do(w, r, &route)
 		}
 		if err != nil {
 			Fail(w, r, err)
 		}
 	}
+}
+
+// do has the route serve, once where the request has a key.
+func (f *frame) do(w http.ResponseWriter, r *http.Request, route *Route) error {
+	if f.uses == nil || len(r.Header[keyHeader]) == 0 || !route.keyed() {
+		return route.Serve(w, r)
+	}
+	key, err := keyOf(r)
+	if err != nil {
+		return err
+	}
+	return f.once(w, r, route, key)
 }
 
 var version = []string{web.APIVersion}

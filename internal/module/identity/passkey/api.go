@@ -16,7 +16,7 @@ import (
 func (s *Service) Routes() []api.Route {
 	const base = "/api/v1/auth/passkeys"
 	return []api.Route{
-		{Method: "POST", Path: base + "/register/begin", Need: api.Known(), Summary: "Begin to register a passkey", Out: map[string]any{}, Serve: s.registerBegin},
+		{Method: "POST", Path: base + "/register/begin", Need: api.Known(), Summary: "Begin to register a passkey", Out: map[string]any{}, Once: api.Unkeyed, Serve: s.registerBegin},
 		{Method: "POST", Path: base + "/register/finish", Need: api.Known(), Summary: "Register the passkey that the device made", In: finish{}, Out: made{}, Serve: s.registerFinish},
 		{Method: "POST", Path: base + "/login/begin", Need: api.Public(), Summary: "Begin to sign in with a passkey", Out: map[string]any{}, Serve: s.loginBegin},
 		{Method: "POST", Path: base + "/login/finish", Need: api.Public(), Summary: "Sign in with the passkey's answer", In: finish{}, Bare: true, Serve: s.loginFinish},
