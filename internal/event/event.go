@@ -33,7 +33,7 @@ type Change struct {
 	Tenant   int32
 	Type, ID string // the resource, by its FHIR id
 	Op       record.Op
-	Old, New *fhir.Resource // nil: there was none before, it was deleted
+	Old, New *fhir.Resource // nil: there was none before (or it was deleted before), it was deleted
 	At       time.Time
 	Who      string // as the audit names them: "User/12"
 	// Key is the product API's id of a literal reference ("Patient/x"), or of the type and id of this resource; "" where there is none.
@@ -70,4 +70,6 @@ type Event struct {
 	Staff   []string
 	Who     string
 	Data    json.RawMessage
+
+	source string // whose events these are, as CloudEvents mean it
 }

@@ -71,6 +71,9 @@ func Time(n int64) time.Time {
 	return time.UnixMilli(n>>(nodeBits+countBits) + epoch).UTC()
 }
 
+// Node returns the node of the source that made the number.
+func Node(n int64) int { return int(n>>countBits) & (Nodes - 1) }
+
 // FirstAt returns the smallest number of that millisecond, for ranges over time; 0 before the first.
 func FirstAt(t time.Time) int64 {
 	return max(0, t.UnixMilli()-epoch) << (nodeBits + countBits)
