@@ -55,6 +55,11 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
+// sources say what changes mean. New ones stand at the end: the facts of a change are numbered through all of them.
+func sources() []event.Source {
+	return []event.Source{clinical.Source(), facility.Source(), scheduling.Source()}
+}
+
 // newCare makes the services on an open store.
 func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *slog.Logger) (*care, error) {
 	l := store.Ledger()
@@ -64,7 +69,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	}
 	c := &care{records: flat.New(store.Store, nil, base), peers: &inProcess{}}
 	var err error
-	if c.hub, err = event.New(ctx, event.Options{Store: store.Store, Log: log, Sources: []event.Source{clinical.Source(), facility.Source(), scheduling.Source()}}); err != nil {
+	if c.hub, err = event.New(ctx, event.Options{Store: store.Store, Log: log, Base: base, Instance: p.cfg.BaseURL, Sources: sources()}); err != nil {
 		return nil, err
 	}
 	c.jobs = job.New(job.Options{Ledger: l, Tenants: store.KeyedTenants, Log: log})
@@ -74,7 +79,11 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.facility, err = facility.New(ctx, facility.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
 		return nil, err
 	}
-	if c.notify, err = notification.New(ctx, notification.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Hub: c.hub, Log: log}); err != nil {
+	notify := notification.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Hub: c.hub, People: reached{x.people}, Log: log, Tenants: store.KeyedTenants}
+	if err := p.carriers(&notify); err != nil {
+		return nil, err
+	}
+	if c.notify, err = notification.New(ctx, notify); err != nil {
 		return nil, err
 	}
 	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
@@ -112,4 +121,5 @@ func (c *care) routes() []api.Route {
 func (c *care) tend(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { c.hub.Run(ctx) })
 	wg.Go(func() { c.jobs.Run(ctx) })
+	wg.Go(func() { c.notify.Run(ctx) })
 }

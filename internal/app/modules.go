@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 
+	"github.com/nilecare/nilecare/internal/event"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/module/audit"
 	"github.com/nilecare/nilecare/internal/module/identity"
@@ -11,6 +12,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
 	"github.com/nilecare/nilecare/internal/module/identity/passkey"
 	"github.com/nilecare/nilecare/internal/module/identity/scim"
+	"github.com/nilecare/nilecare/internal/module/notification"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/token"
 )
@@ -33,6 +35,8 @@ func modules() []module {
 		{passkey.Module, passkey.Migrations(), passkey.Tables()},
 		{scim.Module, scim.Migrations(), scim.Tables()},
 		{job.Module, job.Migrations(), job.Tables()},
+		{event.Module, event.Migrations(), event.Tables()},
+		{notification.Module, notification.Migrations(), notification.Tables()},
 	}
 }
 
