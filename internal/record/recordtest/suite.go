@@ -41,6 +41,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("rotation", func(t *testing.T) { testRotation(t, h) })
 	t.Run("secrecy", func(t *testing.T) { testSecrecy(t, h) })
 	t.Run("sight", func(t *testing.T) { testSight(t, h) })
+	t.Run("changes", func(t *testing.T) { testChanges(t, h) })
 	t.Run("durability", func(t *testing.T) { testDurability(t, h) })
 }
 
