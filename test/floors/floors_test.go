@@ -46,6 +46,7 @@ var rooms = map[string]int{
 	"internal/interval":          10,
 	"internal/fhir":              10,
 	"internal/pack":              14,
+	"internal/names":             10,
 	"internal/ident":             5,
 	"internal/fault":             0, "internal/clock": 0, "internal/testfind": 0,
 }
@@ -54,7 +55,7 @@ var rooms = map[string]int{
 var httpRooms = []string{"internal/flat", "internal/idempotency", "internal/web", "internal/fhirrest", "internal/app", "internal/module", "cmd/nilecare", "bench", "test"}
 
 // pure may import neither the clock, nor a database, nor the network, nor files.
-var pure = []string{"internal/fhir", "internal/interval"}
+var pure = []string{"internal/fhir", "internal/names", "internal/interval"}
 
 var impure = []string{"database/sql", "net", "net/http", "os", "os/exec", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"}
 
