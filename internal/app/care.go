@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -43,16 +42,6 @@ type care struct {
 	medication *medication.Service
 	billing    *billing.Service
 	peers      *inProcess
-}
-
-// inProcess carries the gateway's requests to the handler of the same process.
-type inProcess struct{ handler http.Handler }
-
-// RoundTrip implements http.RoundTripper.
-func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
-	p.handler.ServeHTTP(w, r)
-	return w.Result(), nil
 }
 
 // sources say what changes mean. New ones stand at the end: the facts of a change are numbered through all of them.
@@ -99,7 +88,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if err != nil {
 		return nil, err
 	}
-	if c.gateway, err = gateway.New(ctx, gateway.Options{Peers: c.peers, Log: log}); err != nil {
+	if c.gateway, err = gateway.New(ctx, gateway.Options{Peers: c.peers, Log: log, Services: map[string]func(context.Context) error{"nilecare": store.Ready}}); err != nil {
 		return nil, err
 	}
 	c.events = events.New(c.hub)

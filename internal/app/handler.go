@@ -69,7 +69,9 @@ func (s *server) handler() (http.Handler, error) {
 	if s.product, err = api.New(append(routes, described)); err != nil {
 		return nil, err
 	}
-	x.care.peers.handler = s.product
+	if err := x.care.peers.serve(s.product, s.log); err != nil {
+		return nil, err
+	}
 	s.pages = x.apps.Handler()
 	s.idle = newIdleTrimmer()
 	api := s.idle.wrap(byTenant(edge.Wrap(http.HandlerFunc(s.route))))

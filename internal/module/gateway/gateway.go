@@ -1,8 +1,8 @@
-// Package gateway is the main service of the product API: dashboards and search, composed of what the other services answer. It has no database.
 package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -12,10 +12,12 @@ import (
 
 // Options says what the service works with.
 type Options struct {
-	// Peers carries a request to the service that serves its path: in the same process, or on another server.
+	// Peers carries a request to the service that serves its path: in the same process, or on another server. Only path and query of the URL count.
 	Peers http.RoundTripper
-	Clock clock.Clock
-	Log   *slog.Logger
+	// Services says of each service by its name how to ask whether it is ready. In one process that is the one process.
+	Services map[string]func(ctx context.Context) error
+	Clock    clock.Clock // nil: the system's
+	Log      *slog.Logger
 }
 
 // Service is the module's verbs.
@@ -23,8 +25,43 @@ type Service struct {
 	Options
 }
 
-// New returns the service.
-func New(_ context.Context, o Options) (*Service, error) { return &Service{o}, nil }
+// New returns the service. It refuses options without Peers.
+func New(_ context.Context, o Options) (*Service, error) {
+	if o.Peers == nil {
+		return nil, errors.New("gateway: nothing carries its requests")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{o}, nil
+}
 
 // Routes are the module's lines of the product API.
-func (s *Service) Routes() []api.Route { return nil }
+func (s *Service) Routes() []api.Route {
+	get := func(path string, need api.Need, summary string, serve func(http.ResponseWriter, *http.Request) error, params ...api.Param) api.Route {
+		return api.Route{Method: http.MethodGet, Path: path, Need: need, Summary: summary, Params: params, Serve: serve}
+	}
+	bare := func(r api.Route) api.Route {
+		r.Bare = true
+		return r
+	}
+	routes := []api.Route{
+		get("/api/v1/dashboard/stats", api.Known(), "The figures of a role's dashboard, or those of all services", s.stats,
+			api.Param{Name: "role", Help: "whose dashboard: doctor, nurse, receptionist, admin, billing_clerk, lab_technician or pharmacist, by any of their names"}),
+		get("/api/v1/dashboard/activities", api.Known(), "What was registered or changed last, among what the caller may see", s.activities,
+			api.Param{Name: "limit", Type: api.Whole, Least: 1, Most: maxActivities, Help: "how many; 20 where it is not said"}),
+		get("/api/v1/search/patients", api.Permission("patients:read"), "Search for patients", s.searchPatients, api.Paged(
+			api.Param{Name: "q", Help: "a part of a name, a number or a phone number"}, api.Param{Name: "search", Help: "the same as q"})...),
+		bare(get("/api/v1/patients/{id}/complete", api.Permission("patients:read"), "A patient with appointments, medications, laboratory orders and vital signs", s.complete)),
+		get("/api/v1/services/status", api.Permission("system:admin"), "Which services are ready", s.servicesStatus),
+		get("/api/v1/data/dashboard/stats", api.Known(), "The totals that older dashboards show", s.totals),
+	}
+	for i := range dashboards {
+		d := &dashboards[i]
+		routes = append(routes, bare(get("/api/v1/dashboard/"+d.name+"-stats", d.need(), d.summary, s.roleStats(d))))
+	}
+	return routes
+}
