@@ -9,10 +9,11 @@ import (
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
-// How long what was handled waits to be kept, so that many events share a commit: at most that much is handled again after a crash. Places that moved over
-// changes which meant nothing wait longer.
+// What was handled is kept soon, and then not again for a while, so that many events share a commit: at most that much is handled again after a
+// crash. Places that moved over changes which meant nothing wait longer.
 const (
-	keepAfter = 100 * time.Millisecond
+	keepSoon  = 5 * time.Millisecond
+	keepEvery = 100 * time.Millisecond
 	keepIdle  = 5 * time.Second
 )
 
@@ -81,10 +82,10 @@ type place struct {
 // keep looks after the rows of readers until the room's context ends.
 func (r *room) keep() {
 	signal(r.look)
-	flush := time.NewTicker(time.Hour)
+	flush := time.NewTimer(keepIdle)
 	defer flush.Stop()
-	flush.Stop()
 	due := false
+	var kept time.Time
 	idle := time.NewTicker(keepIdle)
 	defer idle.Stop()
 	for {
@@ -99,12 +100,12 @@ func (r *room) keep() {
 		case <-r.dirty:
 			if !due {
 				due = true
-				flush.Reset(keepAfter)
+				flush.Reset(max(keepSoon, keepEvery-time.Since(kept)))
 			}
 		case <-flush.C:
 			due = false
-			flush.Stop()
 			r.flush(r.ctx)
+			kept = time.Now()
 		case <-idle.C:
 			r.flush(r.ctx)
 		}

@@ -144,7 +144,6 @@ func (w *world) write(tenant int32, c record.Change) string {
 }
 
 func resource(t testing.TB, format string, args ...any) *fhir.Resource {
-	t.Helper()
 	r, err := fhir.ParseResource(fmt.Appendf(nil, format, args...))
 	if err != nil {
 		t.Fatal(err)
