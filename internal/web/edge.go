@@ -168,7 +168,7 @@ func (p *passage) enter(r *http.Request) error {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 		ctx, p.span = e.tracer.Start(ctx, methodLabel(r.Method), trace.WithSpanKind(trace.SpanKindServer))
 	}
-	ctx, p.cancel = context.WithTimeout(ctx, e.timeout)
+	ctx, p.cancel = context.WithTimeout(ctx, timeoutOf(r.Header, e.timeout))
 	caller := access.Anonymous()
 	caller.RequestID, caller.Address = p.id, p.address(r)
 	nobody := access.With(ctx, caller)

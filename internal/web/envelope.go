@@ -70,6 +70,9 @@ func apiCode(e *fault.Error) string {
 	return apiCodes[e.Kind]
 }
 
+// UsualCode reports that a code of the product API is the one that the kind has anyway.
+func UsualCode(k fault.Kind, code string) bool { return int(k) < len(apiCodes) && apiCodes[k] == code }
+
 func capitals(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if (s[i] < 'A' || s[i] > 'Z') && s[i] != '_' {
