@@ -71,10 +71,18 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 	if err != nil {
 		return nil, err
 	}
-	x.people, err = identity.New(ctx, identity.Options{
+	who := identity.Options{
 		Ledger: l, Records: store.Store, Tokens: x.ring, Policies: policies, Log: log, CSRF: x.csrf, Mail: mail,
 		Issuer: x.issuer, Audience: x.audience, Settings: identity.Settings{BreachedFile: p.cfg.Breached, RequireMFA: p.cfg.RequireMFA},
-	})
+	}
+	texts, err := p.texts()
+	if err != nil {
+		return nil, err
+	}
+	if texts != nil {
+		who.SMS = texts
+	}
+	x.people, err = identity.New(ctx, who)
 	if err != nil {
 		return nil, err
 	}

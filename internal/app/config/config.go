@@ -36,6 +36,11 @@ type Config struct {
 	RateLimits      bool
 	SMTP            string // smtp:// or smtps:// URL without password
 	MailFrom        string
+	SMS             string   // http:// or https:// URL of the gateway of text messages, without password
+	SMSFrom         string   // their sender
+	SMSBody         string   // the template of a request; "": a small JSON object
+	SMSHeader       string   // the header of the secret SMS_TOKEN; "": Authorization
+	Private         []string // networks of webhooks' receivers, beside the public ones
 	Registration    string   // of OAuth clients: off, token, open
 	Policies        string   // file of Cedar policies; "": the program's own
 	Breached        string   // file of breached passwords
@@ -99,6 +104,11 @@ func (c *Config) Settings() []Setting {
 		{Name: "rate-limits", Default: "true", Value: Bool(&c.RateLimits), Help: "limit how often a caller may ask"},
 		{Name: "smtp", Value: URL(&c.SMTP, "smtp", "smtps"), Help: "mail server, such as smtps://user@mail.example.org; its password is the secret SMTP_PASSWORD; empty keeps mail in the outbox"},
 		{Name: "mail-from", Value: Text(&c.MailFrom), Help: "address that mail comes from"},
+		{Name: "sms", Value: URL(&c.SMS, "http", "https"), Help: "gateway of text messages, such as https://user@sms.example.org/send; the user's password is the secret SMS_PASSWORD, without a user the secret SMS_TOKEN is sent, if there is one; empty keeps text messages in the outbox"},
+		{Name: "sms-from", Value: Text(&c.SMSFrom), Help: "number or name that text messages come from"},
+		{Name: "sms-body", Value: Text(&c.SMSBody), Help: "what is sent to the gateway, with {to}, {from} and {text} in it: JSON, or a form such as To={to}&From={from}&Body={text}; empty is {\"to\":\"{to}\",\"from\":\"{from}\",\"text\":\"{text}\"}"},
+		{Name: "sms-header", Value: Text(&c.SMSHeader), Help: "header that the secret SMS_TOKEN is sent in; empty is Authorization, with Bearer"},
+		{Name: "webhook-networks", Value: List(&c.Private), Help: "networks that are not public and may receive webhooks all the same, such as 10.1.0.0/16,127.0.0.0/8; http is admitted there"},
 		{Name: "registration", Default: "off", Value: Choice(&c.Registration, "off", "token", "open"), Help: "who may register apps by themselves: nobody, those with an initial access token, or everybody"},
 		{Name: "policies", Value: Text(&c.Policies), Help: "file of access policies in Cedar; empty is the program's own"},
 		{Name: "breached-passwords", Value: Text(&c.Breached), Help: "sorted file of SHA-1 hashes of breached passwords; empty is the built-in list alone"},

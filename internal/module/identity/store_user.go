@@ -234,3 +234,18 @@ func (s *Service) setMFA(ctx context.Context, tx sqldb.Tx, tenant int32, user in
 		tenant, user, n, s.now().UnixMicro(), by(ctx))
 	return err
 }
+
+// UserOf returns the number of the active user who is that person in the record ("Patient/3", "Practitioner/12"); 0 where there is none. Of several it is
+// the oldest account.
+func (s *Service) UserOf(ctx context.Context, tenant int32, person string) (id int64, err error) {
+	if person == "" {
+		return 0, nil
+	}
+	err = s.ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
+		id = 0
+		_, err := sqldb.QueryRow(ctx, q, []any{&id}, `SELECT min(id) FROM (SELECT id FROM identity_user WHERE tenant = $1 AND patient = $2 AND patient <> '' AND deleted_at = 0 AND status = 'active'
+			UNION ALL SELECT id FROM identity_user WHERE tenant = $1 AND fhir_user = $2 AND fhir_user <> '' AND deleted_at = 0 AND status = 'active') AS found`, tenant, person)
+		return err
+	})
+	return id, err
+}
