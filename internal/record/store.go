@@ -33,6 +33,7 @@ type Store struct {
 	base     string
 	rules    map[string][]Rule
 	setRules []governed
+	guards   []guarded
 	onCommit atomic.Pointer[func(tenant int32)]
 	numbers  *ident.Source
 	codec    *pack.Codec

@@ -339,6 +339,9 @@ func (p *plan) confirmItem(ctx context.Context, tx Tx, it *item) error {
 
 // askRules lets the owners of the types refuse a change.
 func (p *plan) askRules(ctx context.Context, tx Tx) error {
+	if err := p.askGuards(ctx, tx); err != nil {
+		return err
+	}
 	for _, it := range p.items {
 		rules := p.s.rules[it.typ.Name]
 		if len(rules) == 0 || !it.writes() {

@@ -3,11 +3,14 @@ package recordtest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 func asEntry(err error, to **record.EntryError) bool { return errors.As(err, to) }
@@ -82,5 +85,60 @@ func testRules(t *testing.T, h Harness) {
 		if rules[name] != want {
 			t.Errorf("what the rule wrote at %s stands: %v", name, rules[name])
 		}
+	}
+}
+
+// testGuards has many writers share commits while a guard refuses some of them, each by its own caller.
+func testGuards(t *testing.T, h Harness) {
+	b := setUp(t, h, record.Options{})
+	b.store.Guard([]string{"Basic"}, func(ctx context.Context, tx record.Tx, old, new *fhir.Resource) error {
+		if c := access.From(ctx); c.Who != "" && new != nil && new.Path("code").Str("text") != c.Who {
+			return fault.New(fault.Conflict, "asked in another's name")
+		}
+		if new != nil && new.Path("code").Str("text") == "refused" {
+			return fault.New(fault.Conflict, "the guard says no")
+		}
+		return nil
+	})
+	var all sync.WaitGroup
+	failed := make([]error, 40)
+	for i := range failed {
+		who := "writer " + string(rune('a'+i))
+		if i%4 == 0 {
+			who = "refused"
+		}
+		c := access.From(b.ctx)
+		c.Who = who
+		all.Go(func() {
+			_, failed[i] = b.store.Write(access.With(b.ctx, c), []record.Change{creation(res(t, `{"resourceType":"Basic","code":{"text":"`+who+`"}}`))})
+		})
+	}
+	all.Wait()
+	for i, err := range failed {
+		if want := i%4 == 0; want != fault.Is(err, fault.Conflict) || !want && err != nil {
+			t.Errorf("writer %d: %v", i, err)
+		}
+	}
+}
+
+func testReferrers(t *testing.T, h Harness) {
+	b := setUp(t, h, record.Options{})
+	one, other := b.write(creation(patient(t, "One"))).Version.ID, b.write(creation(patient(t, "Other"))).Version.ID
+	basic := func(subject string) record.Change {
+		return creation(res(t, `{"resourceType":"Basic","code":{"text":"x"},"subject":{"reference":"Patient/`+subject+`"}}`))
+	}
+	first, gone := b.write(basic(one)).Version.ID, b.write(basic(one)).Version.ID
+	b.write(basic(other))
+	b.write(deletion("Basic", gone))
+	l := b.store.Ledger()
+	err := l.View(b.ctx, 1, func(q sqldb.Querier) error {
+		got, err := l.Referrers(b.ctx, q, 1, "Patient", one, 10)
+		if err == nil && (len(got) != 1 || got[0] != record.Referrer{Type: "Basic", ID: first, VID: 1}) {
+			t.Errorf("%+v", got)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
