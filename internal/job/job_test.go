@@ -226,6 +226,31 @@ func TestWhatIsOfNoUseIsNotTriedAgainAndWhatIsAskedForIsWaited(t *testing.T) {
 	})
 }
 
+func TestAJobThatIsPutOffIsNoFailure(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		r := w.runner()
+		begun, attempt := w.clock.now(), atomic.Int64{}
+		r.Handle("later", job.Handler{Within: effect, Retry: job.Retry{Attempts: 1}, Before: func(_ context.Context, j job.Job) (any, error) {
+			attempt.Store(int64(j.Attempt))
+			if at := begun.Add(time.Hour); w.clock.now().Before(at) {
+				return nil, job.Later(at)
+			}
+			return nil, nil
+		}})
+		w.put(1, "later", "a", begun, "")
+		w.run(r)
+		w.until("it is put off", func() bool { return w.number(1, "SELECT count(*) FROM job_task WHERE due_at = $1 AND lease = 0", begun.Add(time.Hour).UnixMicro()) == 1 })
+		if s := w.all(r, 1)[0]; s.State != job.Waiting || s.Error != "" || s.Attempt != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.clock.add(time.Hour)
+		w.until("it is done", func() bool { return w.effects(1, "later/a") == 1 })
+		if attempt.Load() != 1 {
+			t.Errorf("attempt %d", attempt.Load())
+		}
+	})
+}
+
 func TestAFailureWithinLeavesNothingBehind(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		r := w.runner()

@@ -85,6 +85,13 @@ func (e *afterError) Unwrap() error { return e.err }
 // After marks an error with the pause that the other side asks for; more than a day is taken for a day.
 func After(err error, pause time.Duration) error { return &afterError{err, pause} }
 
+type laterError struct{ at time.Time }
+
+func (e *laterError) Error() string { return "not yet" }
+
+// Later is what [Handler].Before returns of a job that is not to be done before that time after all: that is no failure, and the attempt does not count.
+func Later(at time.Time) error { return &laterError{at} }
+
 // reasonLength bounds what is kept of an error.
 const reasonLength = 300
 

@@ -305,11 +305,14 @@ func (r *Runner) do(ctx context.Context, c claimed) {
 	h := r.handlers[c.Kind]
 	of := access.With(ctx, access.System(c.Tenant))
 	err := r.attempt(of, h, c)
+	var later *laterError
 	switch {
 	case err == nil, errors.Is(err, errLost):
 		return
+	case errors.As(err, &later):
+		err = r.giveBack(context.WithoutCancel(of), c, later.at)
 	case ctx.Err() != nil:
-		err = r.giveBack(context.WithoutCancel(of), c)
+		err = r.giveBack(context.WithoutCancel(of), c, r.o.Clock())
 	default:
 		err = r.missed(of, h, c, err)
 	}
@@ -361,12 +364,12 @@ func mine(ctx context.Context, tx sqldb.Tx, c claimed, set string, args ...any) 
 	return err
 }
 
-// giveBack lets go of a job whose attempt the program's stop broke off.
-func (r *Runner) giveBack(ctx context.Context, c claimed) error {
+// giveBack lets go of a job whose attempt does not count: the program's stop broke it off, or its time has not come.
+func (r *Runner) giveBack(ctx context.Context, c claimed, due time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, withinTimeout)
 	defer cancel()
 	return r.o.Ledger.Update(ctx, c.Tenant, func(tx sqldb.Tx) error {
-		return mine(ctx, tx, c, "lease = 0, attempts = attempts - 1, due_at = $4", r.o.Clock().UnixMicro())
+		return mine(ctx, tx, c, "lease = 0, attempts = attempts - 1, due_at = $4", due.UnixMicro())
 	})
 }
 

@@ -230,6 +230,16 @@ func TestWebhooks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// While a secret is being replaced, whoever knows the old one or the new one is served.
+	rotated := httptest.NewRequest("POST", "/hook", nil)
+	web.SignWebhook(rotated.Header, "4", body, []byte("the new one"), at.now, secret)
+	if _, err := sigs.Webhook(rotated, "lab", body, false); err != nil {
+		t.Errorf("two signatures: %v", err)
+	}
+	web.SignWebhook(rotated.Header, "5", body, []byte("a"), at.now, []byte("b"), []byte("c"), secret)
+	if _, err := sigs.Webhook(rotated, "lab", body, false); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("more signatures than there may be: %v", err)
+	}
 	// A provider signs the raw body alone.
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(body)

@@ -11,7 +11,8 @@ import (
 )
 
 // The headers of a webhook that we send. The signature is "sha256=" and HMAC-SHA256, in hexadecimal, of the id, a dot, the timestamp in
-// seconds since 1970, a dot, and the raw body: neither id nor time can be changed without the secret.
+// seconds since 1970, a dot, and the raw body: neither id nor time can be changed without the secret. While a secret is being replaced there are
+// two signatures with a comma between them, by the new secret and by the old one: one that matches is enough.
 const (
 	WebhookID        = "X-Webhook-Id"
 	WebhookTimestamp = "X-Webhook-Timestamp"
@@ -26,13 +27,22 @@ func webhookText(id, timestamp string, body []byte) []byte {
 	return append(b, body...)
 }
 
-// SignWebhook sets the headers of a webhook. A second attempt at the same delivery has the same id and a new time.
-func SignWebhook(h http.Header, id string, body, secret []byte, now time.Time) {
+// SignWebhook sets the headers of a webhook. A second attempt at the same delivery has the same id and a new time. old are secrets that the receiver
+// may still know in place of the new one.
+func SignWebhook(h http.Header, id string, body, secret []byte, now time.Time, old ...[]byte) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
+	text := webhookText(id, timestamp, body)
+	signatures := make([]string, 0, 1+len(old))
+	for _, s := range append([][]byte{secret}, old...) {
+		signatures = append(signatures, webhookPrefix+hex.EncodeToString(macOf(s, text)))
+	}
 	h.Set(WebhookID, id)
 	h.Set(WebhookTimestamp, timestamp)
-	h.Set(WebhookSignature, webhookPrefix+hex.EncodeToString(macOf(secret, webhookText(id, timestamp, body))))
+	h.Set(WebhookSignature, strings.Join(signatures, ","))
 }
+
+// mostSignatures bounds how many signatures one webhook may bring.
+const mostSignatures = 3
 
 // Delivery is a webhook that was verified.
 type Delivery struct {
@@ -48,7 +58,7 @@ type Delivery struct {
 func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnly bool) (Delivery, error) {
 	id := one(r.Header, WebhookID, "X-Event-Id")
 	timestamp := one(r.Header, WebhookTimestamp, "X-Timestamp")
-	said := strings.TrimPrefix(one(r.Header, WebhookSignature, HeaderSignature), webhookPrefix)
+	said := one(r.Header, WebhookSignature, HeaderSignature)
 	if id == "" || len(id) > 200 || said == "" {
 		return Delivery{}, errSignature("a header is missing or malformed")
 	}
@@ -60,7 +70,8 @@ func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnl
 	if bodyOnly {
 		text = body
 	}
-	if err := s.match(r.Context(), keyID, said, text); err != nil {
+	said, err := s.matchOne(r.Context(), keyID, said, text)
+	if err != nil {
 		return Delivery{}, err
 	}
 	d := Delivery{ID: id, names: []string{"webhook\n" + keyID + "\n" + id}}
@@ -73,6 +84,21 @@ func (s *Signatures) Webhook(r *http.Request, keyID string, body []byte, bodyOnl
 		}
 	}
 	return d, nil
+}
+
+// matchOne returns the first of the signatures that matches.
+func (s *Signatures) matchOne(ctx context.Context, keyID, said string, text []byte) (matched string, err error) {
+	all := strings.Split(said, ",")
+	if len(all) > mostSignatures {
+		return "", errSignature("there are too many signatures")
+	}
+	for _, one := range all {
+		matched = strings.TrimPrefix(strings.TrimSpace(one), webhookPrefix)
+		if err = s.match(ctx, keyID, matched, text); err == nil {
+			return matched, nil
+		}
+	}
+	return "", err
 }
 
 // Undo forgets a delivery whose handling failed, so that its sender may repeat it.
