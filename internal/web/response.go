@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -20,6 +22,7 @@ type response struct {
 	enc    encoder
 	head   bool
 	body   *wanted // the request's; nil: there is none
+	taken  bool    // the handler has taken the connection over
 }
 
 func (w *response) reset(e *Edge, inner http.ResponseWriter, r *http.Request) {
@@ -153,6 +156,17 @@ func (w *response) send(size int) {
 	w.ResponseWriter.WriteHeader(w.status)
 }
 
+// Hijack implements http.Hijacker, for WebSockets: the connection is the handler's from now on, without the server's time limits, and nothing more is written to it
+// from here. The request counts as answered, with status 101.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.taken, w.sent, w.status = true, true, http.StatusSwitchingProtocols
+		w.held = w.held[:0]
+	}
+	return conn, rw, err
+}
+
 // Flush implements http.Flusher.
 func (w *response) Flush() { _ = w.FlushError() }
 
@@ -178,6 +192,9 @@ func (w *response) FlushError() error {
 
 // finish ends the answer after the handler. Its errors mean that the client has gone: there is nobody to tell.
 func (w *response) finish() {
+	if w.taken {
+		return
+	}
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
