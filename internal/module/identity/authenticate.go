@@ -301,7 +301,11 @@ func (s *Service) foundSession(ctx context.Context, ss *Session, c *Credentials,
 			until = t
 		}
 	}
-	return &cached{caller: caller, session: ss.ID, until: until}, s.touch(ctx, ss, now)
+	e := &cached{caller: caller, session: ss.ID, until: until}
+	if c.Quiet {
+		return e, nil
+	}
+	return e, s.touch(ctx, ss, now)
 }
 
 // tenantOf reads which tenant's token it says to be. It is believed only to find the keys: what they did not sign is refused.

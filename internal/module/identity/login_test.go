@@ -279,6 +279,16 @@ func TestSessions(t *testing.T) {
 		if _, err := w.s.Refresh(t.Context(), in.RefreshToken, ""); err == nil {
 			t.Error("an idle session was refreshed")
 		}
+		// A connection that looks whether it may go on is no use of the session.
+		if in, err = w.s.SignIn(t.Context(), identity.SignIn{Tenant: 1, Email: "nurse@example.org", Password: password}); err != nil {
+			t.Fatal(err)
+		}
+		for _, alive := range []bool{true, true, false} {
+			w.clock.add(12 * time.Minute)
+			if _, err := w.s.Authenticate(t.Context(), identity.Credentials{Cookie: in.Cookie, Quiet: true}); (err == nil) != alive {
+				t.Errorf("asked quietly: %v, want alive %v", err, alive)
+			}
+		}
 		if in, err = w.s.SignIn(t.Context(), identity.SignIn{Tenant: 1, Email: "nurse@example.org", Password: password, Remember: true}); err != nil {
 			t.Fatal(err)
 		}

@@ -87,6 +87,7 @@ type Credentials struct {
 	Tenant                                  int32
 	Bearer, Cookie, APIKey, CertFingerprint string
 	Address, Agent, Purpose                 string
+	Quiet                                   bool // it is no act of the user: the session's idle time goes on
 }
 
 // NewKey is an API key to be.
