@@ -16,6 +16,9 @@ func peerOf(r *http.Request) netip.Addr {
 	return at.Addr().Unmap().WithZone("")
 }
 
+// Within reports whether any of the networks holds the address.
+func Within(list []netip.Prefix, a netip.Addr) bool { return within(list, a) }
+
 // within reports whether any of the prefixes holds the address.
 func within(list []netip.Prefix, a netip.Addr) bool {
 	if !a.IsValid() {
@@ -32,8 +35,13 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 // clientOf is the address that a request came from. X-Forwarded-For is believed only as far as the proxies that wrote it are trusted: it
 // is read from its end, and the first address that is no trusted proxy is the client. forwarded reports that the peer is such a proxy.
 func (e *Edge) clientOf(r *http.Request) (client netip.Addr, forwarded bool) {
+	return ClientOf(e.proxies, r)
+}
+
+// ClientOf is the address that a request came from, with the proxies that are trusted: see [Options.Proxies].
+func ClientOf(proxies []netip.Prefix, r *http.Request) (client netip.Addr, forwarded bool) {
 	client = peerOf(r)
-	if len(e.proxies) == 0 || !within(e.proxies, client) {
+	if len(proxies) == 0 || !within(proxies, client) {
 		return client, false
 	}
 	lines := r.Header["X-Forwarded-For"]
@@ -50,7 +58,7 @@ func (e *Edge) clientOf(r *http.Request) (client netip.Addr, forwarded bool) {
 				return client, true // what stands before it, nobody vouches for
 			}
 			client = a.Unmap().WithZone("")
-			if !within(e.proxies, client) {
+			if !within(proxies, client) {
 				return client, true
 			}
 		}

@@ -10,6 +10,9 @@ import (
 // say it; what is no number is passed over.
 const TimeoutHeader = "X-Request-Timeout-Ms"
 
+// TimeoutOf is how long a request may take: as long as its caller says to wait, and never longer than most.
+func TimeoutOf(h http.Header, most time.Duration) time.Duration { return timeoutOf(h, most) }
+
 // timeoutOf is how long a request may take: as long as the caller waits, and never longer than most.
 func timeoutOf(h http.Header, most time.Duration) time.Duration {
 	v := h[http.CanonicalHeaderKey(TimeoutHeader)]

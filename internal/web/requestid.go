@@ -7,6 +7,9 @@ import (
 
 const maxRequestID = 128
 
+// RequestID is the id of a request: the caller's X-Request-Id where it is well formed, else a new one.
+func RequestID(h http.Header) string { return requestID(h) }
+
 // requestID takes over the caller's X-Request-Id where it is well formed, else makes one.
 func requestID(h http.Header) string {
 	if v := h["X-Request-Id"]; len(v) == 1 && wellFormed(v[0]) {
