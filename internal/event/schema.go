@@ -19,7 +19,9 @@ import (
 var schemas embed.FS
 
 // SchemaFile is the name of the file, below internal/event/schema, that keeps the schema of a kind's version.
-func SchemaFile(name string, version int) string { return name + ".v" + strconv.Itoa(version) + ".json" }
+func SchemaFile(name string, version int) string {
+	return name + ".v" + strconv.Itoa(version) + ".json"
+}
 
 // Schema returns the JSON Schema (2020-12) of a kind's data, in its present version or an older one. NotFound.
 func (h *Hub) Schema(name string, version int) ([]byte, error) {
