@@ -1,13 +1,11 @@
-// Package facility is the facility service of the product API: facilities, departments, wards and beds, and who lies where.
 package facility
 
 import (
 	"context"
 	"log/slog"
 
-	"github.com/nilecare/nilecare/internal/event"
-	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/flat"
+	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
@@ -19,6 +17,7 @@ const Module = "facility"
 type Options struct {
 	Records *flat.Records
 	Ledger  *record.Ledger
+	Jobs    *job.Runner // does what is due later; nil: nothing does in this process
 	Log     *slog.Logger
 }
 
@@ -28,21 +27,17 @@ type Service struct {
 }
 
 // New returns the service.
-func New(_ context.Context, o Options) (*Service, error) { return &Service{o}, nil }
-
-// Rules are the invariants of the module's types.
-func Rules(l *record.Ledger) map[string]record.Rule { return nil }
-
-// Adopts names the types whose records of before are told to [Adopt] once.
-func Adopts() []string { return nil }
-
-// Adopt enters a record of before into the module's ledger.
-func Adopt(l *record.Ledger) func(ctx context.Context, tx record.Tx, r *fhir.Resource) error {
-	return nil
+func New(_ context.Context, o Options) (*Service, error) {
+	s := &Service{o}
+	s.handle(o.Jobs)
+	return s, nil
 }
 
-// Source says what the changes of the module's types mean.
-func Source() event.Source { return event.Source{} }
-
 // Routes are the module's lines of the product API.
-func (s *Service) Routes() []api.Route { return nil }
+func (s *Service) Routes() []api.Route {
+	var all []api.Route
+	for _, list := range [][]api.Route{s.facilityRoutes(), s.departmentRoutes(), s.wardRoutes(), s.bedRoutes(), s.figureRoutes(), s.settingRoutes()} {
+		all = append(all, list...)
+	}
+	return all
+}
