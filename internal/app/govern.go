@@ -15,16 +15,19 @@ import (
 type owner struct {
 	module string
 	rules  func(*record.Ledger) map[string]record.Rule
+	judges func() []string // the types whose changes it judges a set at a time; nil: of none
+	set    func(*record.Ledger) record.SetRule
 	adopts func() []string
 	adopt  func(*record.Ledger) func(context.Context, record.Tx, *fhir.Resource) error
 }
 
-// owners is the one table from types to those who decide on them. Of several rules for a type each is asked, in this order.
+// owners is the one table from types to those who decide on them. Of several rules for a type each is asked, in this order; those for whole sets after
+// all others.
 func owners() []owner {
 	return []owner{
-		{clinical.Module, clinical.Rules, clinical.Adopts, clinical.Adopt},
-		{facility.Module, facility.Rules, facility.Adopts, facility.Adopt},
-		{scheduling.Module, scheduling.Rules, scheduling.Adopts, scheduling.Adopt},
+		{module: clinical.Module, rules: clinical.Rules, adopts: clinical.Adopts, adopt: clinical.Adopt},
+		{module: facility.Module, judges: facility.Types, set: facility.SetRule, adopts: facility.Adopts, adopt: facility.Adopt},
+		{module: scheduling.Module, rules: scheduling.Rules, adopts: scheduling.Adopts, adopt: scheduling.Adopt},
 	}
 }
 
@@ -32,7 +35,12 @@ func owners() []owner {
 func govern(ctx context.Context, s *record.Store) error {
 	l := s.Ledger()
 	for _, o := range owners() {
-		s.Govern(o.rules(l))
+		if o.rules != nil {
+			s.Govern(o.rules(l))
+		}
+		if o.judges != nil {
+			s.GovernSets(o.judges(), o.set(l))
+		}
 	}
 	tenants, err := s.KeyedTenants(ctx)
 	if err != nil {
