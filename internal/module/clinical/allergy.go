@@ -95,13 +95,29 @@ func (a allergies) keep(ctx context.Context, tx record.Tx, old, new *fhir.Resour
 	if err := tx.Lock(ctx, patientLock(tenant, patient)); err != nil {
 		return err
 	}
-	// A record that comes to another patient (two that were one person are merged) brings along what it says; it does not say it anew.
-	if old == nil || flat.RefOf(old.Get("patient")) == flat.RefOf(new.Get("patient")) {
+	news, err := a.news(ctx, old, new, rows)
+	if err != nil {
+		return err
+	}
+	if news {
 		if err := a.refuse(ctx, tx, tenant, patient, rows); err != nil {
 			return err
 		}
 	}
 	return a.enter(ctx, tx, patient, rows)
+}
+
+// news reports that a record says something that it did not say before. One that comes to another patient (two that were one person are merged)
+// brings along what it says; it does not say it anew.
+func (a allergies) news(ctx context.Context, old, new *fhir.Resource, rows []entry) (bool, error) {
+	if old == nil {
+		return true, nil
+	}
+	if flat.RefOf(old.Get("patient")) != flat.RefOf(new.Get("patient")) {
+		return false, nil
+	}
+	was, _, err := a.entries(ctx, old)
+	return !slices.Equal(was, rows), err
 }
 
 // patientLock is the number under which writers of one patient's allergies wait for each other.

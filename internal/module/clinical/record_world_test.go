@@ -41,8 +41,6 @@ type o = map[string]any
 
 func eachWard(t *testing.T, f func(t *testing.T, w *ward)) {
 	t.Helper()
-	clock := &atomic.Int64{}
-	clock.Store(time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC).UnixMicro())
 	storetest.Each(t, record.Options{Tables: clinical.Tables()}, func(t *testing.T, s *record.Store) { f(t, newWard(t, s)) })
 }
 
@@ -158,8 +156,13 @@ func (w *ward) put(typ, id string, members o) {
 	}
 }
 
+// putAs is put as somebody: who may not see all of a type creates what is not there by a POST, without choosing its id.
 func (w *ward) putAs(who, typ, id string, members o) error {
-	_, err := w.store.Write(w.as(who), []record.Change{{Op: record.Update, Type: typ, ID: id, Resource: resource(w.t, typ, members)}})
+	c := record.Change{Op: record.Update, Type: typ, ID: id, Resource: resource(w.t, typ, members)}
+	if _, err := w.records.Read(w.as("system"), typ, id); err != nil && who != "system" {
+		c.Op, c.ID = record.Create, ""
+	}
+	_, err := w.store.Write(w.as(who), []record.Change{c})
 	return err
 }
 
