@@ -7,6 +7,7 @@ import (
 	"github.com/nilecare/nilecare/internal/event"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/module/audit"
+	"github.com/nilecare/nilecare/internal/module/clinical"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/identity/federation"
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
@@ -34,6 +35,7 @@ func modules() []module {
 		{federation.Module, federation.Migrations(), federation.Tables()},
 		{passkey.Module, passkey.Migrations(), passkey.Tables()},
 		{scim.Module, scim.Migrations(), scim.Tables()},
+		{clinical.Module, clinical.Migrations(), clinical.Tables()},
 		{job.Module, job.Migrations(), job.Tables()},
 		{event.Module, event.Migrations(), event.Tables()},
 		{notification.Module, notification.Migrations(), notification.Tables()},
