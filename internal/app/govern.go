@@ -15,7 +15,8 @@ import (
 type owner struct {
 	module string
 	rules  func(*record.Ledger) map[string]record.Rule
-	judges func() []string // the types whose changes it judges a set at a time; nil: of none
+	states func() map[string]record.Rule // need nothing but the resource before and after; nil: there are none
+	judges func() []string               // the types whose changes it judges a set at a time; nil: of none
 	set    func(*record.Ledger) record.SetRule
 	adopts func() []string
 	adopt  func(*record.Ledger) func(context.Context, record.Tx, *fhir.Resource) error
@@ -25,7 +26,7 @@ type owner struct {
 // all others.
 func owners() []owner {
 	return []owner{
-		{module: clinical.Module, rules: clinical.Rules, adopts: clinical.Adopts, adopt: clinical.Adopt},
+		{module: clinical.Module, rules: clinical.Rules, states: clinical.Guards, adopts: clinical.Adopts, adopt: clinical.Adopt},
 		{module: facility.Module, judges: facility.Types, set: facility.SetRule, adopts: facility.Adopts, adopt: facility.Adopt},
 		{module: scheduling.Module, rules: scheduling.Rules, adopts: scheduling.Adopts, adopt: scheduling.Adopt},
 	}
@@ -37,6 +38,11 @@ func govern(ctx context.Context, s *record.Store) error {
 	for _, o := range owners() {
 		if o.rules != nil {
 			s.Govern(o.rules(l))
+		}
+		if o.states != nil {
+			for typ, rule := range o.states() {
+				s.Guard([]string{typ}, rule)
+			}
 		}
 		if o.judges != nil {
 			s.GovernSets(o.judges(), o.set(l))

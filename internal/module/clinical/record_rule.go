@@ -6,17 +6,15 @@ import (
 	"github.com/nilecare/nilecare/internal/record"
 )
 
-// recordRules are the invariants of encounters and of what is written in them.
+// recordRules are the invariants of what is written about patients that ask who writes, or keep a ledger. [Guards] are the others.
 func recordRules(l *record.Ledger) map[string]record.Rule {
-	return map[string]record.Rule{
-		"Encounter":          encounterRule,
-		"Condition":          conditionRule,
-		"AllergyIntolerance": allergies{l}.rule,
-		"Composition":        noteRule,
-		"CarePlan":           carePlanRule,
-		"ServiceRequest":     referralRule,
-		"Task":               taskRule,
-	}
+	return map[string]record.Rule{"AllergyIntolerance": allergies{l}.rule, "Composition": noteRule}
+}
+
+// Guards are the invariants that need nothing but a resource before and after its change, for [record.Store.Guard]: the state machines of encounters, care
+// plans, referrals and tasks, and which statuses of a condition go together.
+func Guards() map[string]record.Rule {
+	return map[string]record.Rule{"Encounter": encounterRule, "Condition": conditionRule, "CarePlan": carePlanRule, "ServiceRequest": referralRule, "Task": taskRule}
 }
 
 // recordAdopters enter records of before into the ledgers.

@@ -54,6 +54,9 @@ func newWard(t testing.TB, s *record.Store) *ward {
 		t.Fatal(err)
 	}
 	s.Govern(clinical.Rules(l))
+	for typ, rule := range clinical.Guards() {
+		s.Guard([]string{typ}, rule)
+	}
 	w.records = flat.New(s, w.now, "")
 	service, err := clinical.New(ctx, clinical.Options{Records: w.records, Ledger: l})
 	if err != nil {
