@@ -75,7 +75,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.notify, err = notification.New(ctx, notify); err != nil {
 		return nil, err
 	}
-	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
+	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Log: log}); err != nil {
 		return nil, err
 	}
 	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobs, Hub: c.hub, Log: log}); err != nil {

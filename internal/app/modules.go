@@ -14,6 +14,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/identity/passkey"
 	"github.com/nilecare/nilecare/internal/module/identity/scim"
 	"github.com/nilecare/nilecare/internal/module/notification"
+	"github.com/nilecare/nilecare/internal/module/scheduling"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/token"
 )
@@ -36,6 +37,7 @@ func modules() []module {
 		{passkey.Module, passkey.Migrations(), passkey.Tables()},
 		{scim.Module, scim.Migrations(), scim.Tables()},
 		{clinical.Module, clinical.Migrations(), clinical.Tables()},
+		{scheduling.Module, scheduling.Migrations(), scheduling.Tables()},
 		{job.Module, job.Migrations(), job.Tables()},
 		{event.Module, event.Migrations(), event.Tables()},
 		{notification.Module, notification.Migrations(), notification.Tables()},
