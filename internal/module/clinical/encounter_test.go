@@ -196,6 +196,8 @@ func TestWhoMayDoWhatWithEncounters(t *testing.T) {
 		w.must(http.StatusForbidden, "desk", "PUT", "/api/v1/encounters/"+id, o{"reason": "x"})
 		w.must(http.StatusUnprocessableEntity, "d1", "PUT", "/api/v1/encounters/"+id, o{"patientId": w.key("Patient", "p2")})
 		w.must(http.StatusUnprocessableEntity, "d1", "PUT", "/api/v1/encounters/"+id, o{"facilityId": w.key("Organization", "f2"), "departmentId": w.key("Organization", "dep1")})
+		other := w.encounter("p2", o{"status": "in_progress"})
+		w.must(http.StatusOK, "n1", "PATCH", "/api/v1/encounters/"+other+"/complete", nil).want(t, o{"data.status": "finished"})
 		a := w.must(http.StatusOK, "d1", "GET", "/api/v1/encounters/"+id, nil)
 		w.must(http.StatusOK, "d1", "PUT", "/api/v1/encounters/"+id, o{"reason": "first"}, "If-Match", a.header.Get("ETag"))
 		w.must(http.StatusPreconditionFailed, "d1", "PUT", "/api/v1/encounters/"+id, o{"reason": "second"}, "If-Match", a.header.Get("ETag"))

@@ -310,3 +310,23 @@ func TestNotesAreFoundAndCounted(t *testing.T) {
 	})
 }
 
+
+// TestPatientsReadWhatWasSigned holds that a draft is not for the patient's eyes, through either door.
+func TestPatientsReadWhatWasSigned(t *testing.T) {
+	eachWard(t, func(t *testing.T, w *ward) {
+		id := w.soap()
+		see := func() int { return w.must(http.StatusOK, "p1", "GET", "/api/v1/notes", nil).len("data.notes") }
+		if see() != 0 {
+			t.Error("a patient saw a draft")
+		}
+		if _, err := w.records.Read(w.as("p1"), "Composition", id); !fault.Is(err, fault.NotFound) {
+			t.Error("a patient read a draft:", err)
+		}
+		w.must(http.StatusOK, "d1", "POST", "/api/v1/soap-notes/"+id+"/finalize", nil)
+		if see() != 1 {
+			t.Error("a patient does not see a signed note")
+		}
+		w.must(http.StatusOK, "p1", "GET", "/api/v1/notes/"+id, nil).want(t, o{"data.plan": "Rest", "data.cosignersAsked": nil})
+		w.must(http.StatusForbidden, "p1", "POST", "/api/v1/notes/"+id+"/sign", nil)
+	})
+}
