@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
-	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -22,14 +22,16 @@ import (
 	"github.com/nilecare/nilecare/internal/module/notification"
 	"github.com/nilecare/nilecare/internal/module/scheduling"
 	"github.com/nilecare/nilecare/internal/module/webhook"
+	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
 
 // care is the services of a clinic's day, and what carries facts between them.
 type care struct {
 	records    *flat.Records
-	hub        *event.Hub
-	jobs       *job.Runner
+	runs       func(service string) bool // in this process
+	hub, idle  *event.Hub                // idle is that of services which are served elsewhere: nothing is read for it
+	jobs, rest *job.Runner               // as hub and idle
 	clinical   *clinical.Service
 	facility   *facility.Service
 	scheduling *scheduling.Service
@@ -45,8 +47,8 @@ type care struct {
 }
 
 // sources say what changes mean. New ones stand at the end: the facts of a change are numbered through all of them.
-func sources() []event.Source {
-	return []event.Source{clinical.Source(), facility.Source(), scheduling.Source()}
+func sources(l *record.Ledger) []event.Source {
+	return []event.Source{clinical.Source(), facility.Source(l), scheduling.Source(), live.Source()}
 }
 
 // newCare makes the services on an open store.
@@ -56,38 +58,45 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if p.cfg.BaseURL != "" {
 		base = p.cfg.BaseURL + fhirPath
 	}
-	c := &care{records: flat.New(store.Store, nil, base), peers: &inProcess{}}
+	c := &care{records: flat.New(store.Store, nil, base), peers: &inProcess{}, runs: p.shape.runs}
 	var err error
-	if c.hub, err = event.New(ctx, event.Options{Store: store.Store, Log: log, Base: base, Instance: p.cfg.BaseURL, Sources: sources()}); err != nil {
+	facts := event.Options{Store: store.Store, Log: log, Base: base, Instance: p.cfg.BaseURL, Sources: sources(l)}
+	if c.hub, err = event.New(ctx, facts); err != nil {
 		return nil, err
 	}
-	c.jobs = job.New(job.Options{Ledger: l, Tenants: store.KeyedTenants, Log: log})
+	if c.idle, err = event.New(ctx, facts); err != nil {
+		return nil, err
+	}
+	later := job.Options{Ledger: l, Tenants: store.KeyedTenants, Log: log}
+	c.jobs, c.rest = job.New(later), job.New(later)
 	if c.clinical, err = clinical.New(ctx, clinical.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
 		return nil, err
 	}
-	if c.facility, err = facility.New(ctx, facility.Options{Records: c.records, Ledger: l, Log: log}); err != nil {
+	if c.facility, err = facility.New(ctx, facility.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("facility"), Log: log}); err != nil {
 		return nil, err
 	}
-	notify := notification.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Hub: c.hub, People: reached{x.people}, Log: log, Tenants: store.KeyedTenants}
+	notify := notification.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("notification"), Hub: c.hubOf("notification"), People: reached{x.people}, Log: log, Tenants: store.KeyedTenants}
 	if err := p.carriers(&notify); err != nil {
 		return nil, err
 	}
 	if c.notify, err = notification.New(ctx, notify); err != nil {
 		return nil, err
 	}
-	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobs, Log: log}); err != nil {
+	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("scheduling"), Messages: carrying{c.notify}, Log: log}); err != nil {
 		return nil, err
 	}
-	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobs, Hub: c.hub, Log: log}); err != nil {
+	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobsOf("notification"), Hub: c.hubOf("notification"), Log: log}); err != nil {
 		return nil, err
 	}
-	c.live, err = live.New(ctx, live.Options{Hub: c.hub, Records: c.records, Log: log, Origins: p.cfg.CORSOrigins,
-		Authenticate: func(ctx context.Context, r *http.Request, token string) (access.Caller, error) {
-			return x.people.Authenticate(ctx, identity.Credentials{Tenant: access.From(ctx).Tenant, Bearer: token, Agent: r.UserAgent()})
+	c.live, err = live.New(ctx, live.Options{Hub: c.hub, Records: c.records, Log: log, SameOrigin: x.csrf.SameOrigin, Tenant: x.tenantOf,
+		Authenticate: func(ctx context.Context, cred live.Credential) (access.Caller, error) {
+			return x.people.Authenticate(ctx, identity.Credentials{Tenant: cred.Tenant, Bearer: cred.Token, APIKey: cred.APIKey, Cookie: cred.Cookie, CertFingerprint: cred.Certificate,
+				Address: cred.Address, Agent: cred.Agent, Quiet: cred.Quiet})
 		}})
 	if err != nil {
 		return nil, err
 	}
+	c.notify.OnNew(func(tenant int32, user int64, n notification.Told) { c.live.Notify(tenant, user, n.Event, n) })
 	if c.gateway, err = gateway.New(ctx, gateway.Options{Peers: c.peers, Log: log, Services: map[string]func(context.Context) error{"nilecare": store.Ready}}); err != nil {
 		return nil, err
 	}
@@ -96,19 +105,30 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	return c, nil
 }
 
-// routes are the services' lines of the product API.
-func (c *care) routes() []api.Route {
-	var all []api.Route
-	for _, list := range [][]api.Route{c.clinical.Routes(), c.facility.Routes(), c.scheduling.Routes(), c.notify.Routes(), c.webhooks.Routes(), c.live.Routes(), c.gateway.Routes(),
-		c.events.Routes(), c.lab.Routes(), c.medication.Routes(), c.billing.Routes()} {
-		all = append(all, list...)
+// hubOf is the hub for a service's readers of events: they read where the service is served.
+func (c *care) hubOf(service string) *event.Hub {
+	if c.runs(service) {
+		return c.hub
 	}
-	return all
+	return c.idle
 }
 
-// tend reads events and does jobs until ctx ends.
+// jobsOf is the runner for a service's jobs: they are done where the service is served. Jobs are put for it anywhere.
+func (c *care) jobsOf(service string) *job.Runner {
+	if c.runs(service) {
+		return c.jobs
+	}
+	return c.rest
+}
+
+// messageRoutes are the lines of what tells people and other programs.
+func (c *care) messageRoutes() []api.Route {
+	return slices.Concat(c.notify.Routes(), c.webhooks.Routes(), c.live.Routes(), c.events.Routes())
+}
+
+// tend reads events and does jobs until ctx ends: those of the services that this process is.
 func (c *care) tend(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { c.hub.Run(ctx) })
 	wg.Go(func() { c.jobs.Run(ctx) })
-	wg.Go(func() { c.notify.Run(ctx) })
+	wg.Go(func() { c.live.Run(ctx) })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nilecare/nilecare/internal/fhir"
 )
@@ -230,8 +231,11 @@ func RefOf(n *fhir.Node) string {
 	return n.Str("reference")
 }
 
+// StampOf is a time in the product API's form.
+func StampOf(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
 // Stamp is the time of a version in the product API's form.
-func Stamp(v *Record) string { return v.Updated.UTC().Format("2006-01-02T15:04:05.000Z") }
+func Stamp(v *Record) string { return StampOf(v.Updated) }
 
 // Created is when the record was first written, in the product API's form.
-func Created(v *Record) string { return createdAt(v.Num).UTC().Format("2006-01-02T15:04:05.000Z") }
+func Created(v *Record) string { return StampOf(createdAt(v.Num)) }

@@ -41,6 +41,9 @@ func (s *Service) expireHold(ctx context.Context, j job.Job) (any, error) {
 		if r.Str("status") != "pending" || until.IsZero() || until.After(s.Clock()) {
 			return nil
 		}
+		if isOffer(r) {
+			return backToList(r)
+		}
 		return setCancelled(r, "other", "the hold was not booked in time")
 	})
 	return nil, goneIsDone(err)

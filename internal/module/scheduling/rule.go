@@ -136,7 +136,11 @@ func (b books) onAppointment(ctx context.Context, tx record.Tx, old, r *fhir.Res
 		if err := b.release(ctx, tx, tenant, num); err != nil {
 			return err
 		}
-		return b.takeSlots(ctx, tx, tenant, &appointment{num: num, status: "cancelled"})
+		gone := &appointment{num: num, status: "cancelled"}
+		if err := b.takeSlots(ctx, tx, tenant, gone); err != nil {
+			return err
+		}
+		return b.follow(ctx, tx, tenant, gone, nil, was)
 	}
 	a := readAppointment(r)
 	a.num = num
@@ -157,7 +161,10 @@ func (b books) onAppointment(ctx context.Context, tx record.Tx, old, r *fhir.Res
 	if err := b.takeSlots(ctx, tx, tenant, a); err != nil {
 		return err
 	}
-	return b.endHold(ctx, tx, tenant, a)
+	if err := b.endHold(ctx, tx, tenant, a); err != nil {
+		return err
+	}
+	return b.follow(ctx, tx, tenant, a, r, was)
 }
 
 // settled refuses to move what is over: when it was stands.
@@ -181,7 +188,10 @@ func (b books) adoptAppointment(ctx context.Context, tx record.Tx, r *fhir.Resou
 	if !a.timed || a.at.Empty() {
 		return nil
 	}
-	return b.take(ctx, tx, tenant, a, nil, false)
+	if err := b.take(ctx, tx, tenant, a, nil, false); err != nil {
+		return err
+	}
+	return b.follow(ctx, tx, tenant, a, r, nil)
 }
 
 // take has the ledger say whose time the appointment takes now; was is what it took before. refuse: it may be refused.

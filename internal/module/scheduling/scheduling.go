@@ -45,16 +45,23 @@ func Tables() []record.Table {
 		table("scheduling_slot_claim", made, "slot", "appointment", "held"),
 		table("scheduling_absence", kept, "id", "type", "num", "organization", "first_day", "last_day", "yearly", "starts", "ends", "note"),
 		table("scheduling_preference", kept, "patient", "preference", "version"),
+		table("scheduling_reminder", kept[:4], "appointment", "channel", "starts", "due_at", "state", "reason", "ended_at"),
+		table("scheduling_waiting", kept[:4], "appointment", "patient", "type", "num", "minutes", "from_at", "to_at", "urgency", "state", "passed", "offered_at", "offer_until", "contacted_at"),
+		table("scheduling_series", kept, "id", "recurrence", "made"),
+		table("scheduling_occurrence", made, "series", "starts", "appointment"),
+		table("scheduling_feed", kept, "id", "hash", "actor", "details", "used_at"),
+		table("scheduling_queue", kept[:4], "id", "facility", "line", "day", "number", "appointment", "patient", "provider", "urgency", "state", "called", "called_at", "served_at", "ended_at"),
 	}
 }
 
 // Options says what the service works with.
 type Options struct {
-	Records *flat.Records
-	Ledger  *record.Ledger
-	Jobs    *job.Runner // does what is due later; nil: nobody does it in this process
-	Log     *slog.Logger
-	Clock   clock.Clock // nil: the records' own
+	Records  *flat.Records
+	Ledger   *record.Ledger
+	Jobs     *job.Runner // does what is due later; nil: nobody does it in this process
+	Messages Messages    // carries what patients are told; nil: reminders wait
+	Log      *slog.Logger
+	Clock    clock.Clock // nil: the records' own
 }
 
 // Service is the module's verbs.
@@ -75,6 +82,8 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Jobs != nil {
 		o.Jobs.Handle(holdJob, job.Handler{Before: s.expireHold})
 		o.Jobs.Handle(slotJob, job.Handler{Before: s.alignSlot})
+		o.Jobs.Handle(offerJob, job.Handler{Before: s.offer})
+		o.Jobs.Handle(reminderJob, s.reminderHandler())
 	}
 	return s, nil
 }
@@ -113,7 +122,7 @@ func Adopt(l *record.Ledger) func(ctx context.Context, tx record.Tx, r *fhir.Res
 // Routes are the module's lines of the product API.
 func (s *Service) Routes() []api.Route {
 	var all []api.Route
-	for _, list := range [][]api.Route{s.appointmentRoutes(), s.scheduleRoutes(), s.resourceRoutes(), s.figureRoutes()} {
+	for _, list := range [][]api.Route{s.appointmentRoutes(), s.scheduleRoutes(), s.resourceRoutes(), s.figureRoutes(), s.seriesRoutes(), s.waitlistRoutes(), s.reminderRoutes(), s.queueRoutes(), s.feedRoutes()} {
 		all = append(all, list...)
 	}
 	return all
