@@ -69,12 +69,15 @@ type Route struct {
 	Path    string // of an http.ServeMux: "/api/v1/users/{id}"
 	Need    Need
 	Summary string                                             // one line, for the OpenAPI description
+	Help    string                                             // more of it, where a line does not do
+	Tag     string                                             // the group that it is shown in; "": the first part of its path
 	In, Out any                                                // zero values of the body's and the answer's types, for the description; nil: none
 	Bare    bool                                               // Out is the whole answer, not an envelope's data
 	Query   []string                                           // names of query parameters of which no more is said; Params says more
 	Params  []Param                                            // the query's parameters, which the frame holds requests against
 	Exports bool                                               // it is a listing that can be had as a file: Serve calls [Exports] and [Export]
 	Once    Once                                               // what an Idempotency-Key does at a POST; it is Kept where nothing is said
+	Fails   []int                                              // statuses that it refuses with beside the usual ones
 	Serve   func(w http.ResponseWriter, r *http.Request) error // errors are answered in the product API's envelope
 
 	Deprecated time.Time // since when nobody should begin to use it (RFC 9745); zero: it is not deprecated
