@@ -29,7 +29,8 @@ type Program struct {
 	In       io.Reader
 	Out, Err io.Writer
 
-	cfg *config.Loaded
+	cfg   *config.Loaded
+	shape shape // of serve
 }
 
 // Main runs the program on the process's own environment and streams and returns the exit code. SIGINT and SIGTERM end

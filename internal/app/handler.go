@@ -61,12 +61,15 @@ func (s *server) handler() (http.Handler, error) {
 		return nil, err
 	}
 	s.fhir = s.program.fhirHandler(s.store, x, cfg.MaxEntries)
-	routes := x.routes()
-	described, err := api.Describe(api.Info{Title: "nilecare", Version: s.program.Version}, routes)
+	described, err := api.Describe(api.Info{Title: "nilecare", Version: s.program.Version}, x.routes())
 	if err != nil {
 		return nil, err
 	}
-	if s.product, err = api.New(append(routes, described)); err != nil {
+	if s.product, err = api.New(append(x.servedRoutes(s.program.shape.runs), described), api.Remember(x.uses)); err != nil {
+		return nil, err
+	}
+	table, err := json.Marshal(x.ownedRoutes())
+	if err != nil {
 		return nil, err
 	}
 	if err := x.care.peers.serve(s.product, s.log); err != nil {
@@ -85,6 +88,10 @@ func (s *server) handler() (http.Handler, error) {
 			ready.ServeHTTP(w, r)
 		case "/metrics":
 			figures.ServeHTTP(w, r)
+		case routesPath:
+			w.Header().Set("Content-Type", "application/json")
+			// A gateway that has gone away cannot be told so.
+			_, _ = w.Write(table)
 		default:
 			api.ServeHTTP(w, r)
 		}
@@ -100,6 +107,12 @@ func everybody(context.Context, *http.Request) (access.Caller, error) { return a
 
 // route goes by the path alone. A ServeMux would answer an odd path by a redirection; a FHIR client must get an OperationOutcome.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	owner := pathOwner(r.URL.Path)
+	if owner != "" && !s.program.shape.runs(owner) {
+		web.SetRoute(w, "none")
+		web.FailFor(w, r, fault.New(fault.NotFound, "this process does not serve the path: it is %s", s.program.shape))
+		return
+	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth2/"), strings.HasPrefix(path, fhirPath+"/.well-known/"):
 		s.pages.ServeHTTP(w, r)
@@ -113,15 +126,15 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		s.fhir.ServeHTTP(w, r)
 	case path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		web.SetRoute(w, "/")
-		s.index(w)
+		index(w, s.program.Version)
 	default:
 		web.SetRoute(w, "none")
 		web.Fail(w, fault.New(fault.NotFound, "nothing stands here: the FHIR API is below %s", fhirPath))
 	}
 }
 
-func (s *server) index(w http.ResponseWriter) {
-	text, err := json.MarshalIndent(map[string]string{"name": "nilecare", "version": s.program.Version, "fhir": fhirPath,
+func index(w http.ResponseWriter, version string) {
+	text, err := json.MarshalIndent(map[string]string{"name": "nilecare", "version": version, "fhir": fhirPath,
 		"capabilities": fhirPath + "/metadata", "api": "/api/v1/openapi.json", "smart": fhirPath + "/.well-known/smart-configuration", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}, "", "  ")
 	if err != nil {
 		web.Fail(w, err)

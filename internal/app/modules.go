@@ -5,9 +5,11 @@ import (
 	"io/fs"
 
 	"github.com/nilecare/nilecare/internal/event"
+	"github.com/nilecare/nilecare/internal/idempotency"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/module/audit"
 	"github.com/nilecare/nilecare/internal/module/clinical"
+	"github.com/nilecare/nilecare/internal/module/facility"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/identity/federation"
 	"github.com/nilecare/nilecare/internal/module/identity/oauth"
@@ -38,8 +40,10 @@ func modules() []module {
 		{scim.Module, scim.Migrations(), scim.Tables()},
 		{clinical.Module, clinical.Migrations(), clinical.Tables()},
 		{scheduling.Module, scheduling.Migrations(), scheduling.Tables()},
+		{facility.Module, facility.Migrations(), facility.Tables()},
 		{job.Module, job.Migrations(), job.Tables()},
 		{event.Module, event.Migrations(), event.Tables()},
+		{idempotency.Module, idempotency.Migrations(), nil}, // a backup has none of it: see the package
 		{notification.Module, notification.Migrations(), notification.Tables()},
 	}
 }

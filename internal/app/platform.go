@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/fhirrest"
+	"github.com/nilecare/nilecare/internal/idempotency"
 	"github.com/nilecare/nilecare/internal/module/audit"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/identity/federation"
@@ -46,6 +48,7 @@ type platform struct {
 	users   *scim.Service
 	csrf    *web.CSRF
 	limits  *web.Limiter
+	uses    *idempotency.Store
 	care    *care
 }
 
@@ -111,6 +114,7 @@ func (p *Program) platform(ctx context.Context, store *opened, root string, log 
 	if x.users, err = scim.New(ctx, scim.Options{Ledger: l, Directory: x.people, Base: x.issuer}); err != nil {
 		return nil, err
 	}
+	x.uses = idempotency.New(idempotency.Options{Ledger: l, Timeout: p.cfg.RequestTimeout})
 	if x.care, err = p.newCare(ctx, store, x, log); err != nil {
 		return nil, err
 	}
@@ -258,10 +262,12 @@ func (x *platform) completePasskey(w http.ResponseWriter, r *http.Request, in *i
 
 // routes is the table of the whole product API.
 func (x *platform) routes() []api.Route {
-	var all []api.Route
-	for _, list := range [][]api.Route{x.people.Routes(), x.apps.Routes(), x.audits.Routes(), x.signIns.Routes(), x.care.routes()} {
-		all = append(all, list...)
-	}
+	return x.servedRoutes(shape{}.runs)
+}
+
+// peopleRoutes are the lines of who people are, and how they sign in.
+func (x *platform) peopleRoutes() []api.Route {
+	all := slices.Concat(x.people.Routes(), x.apps.Routes(), x.signIns.Routes())
 	if x.keys != nil {
 		all = append(all, x.keys.Routes()...)
 	}
@@ -293,7 +299,7 @@ func (x *platform) oauth(base string) fhirrest.OAuth {
 }
 
 // openPaths are served whatever credentials come along: they check what they need themselves.
-var openPaths = [...]string{"/oauth2/", "/.well-known/", "/api/v1/auth/", "/auth/", "/healthz", "/readyz"}
+var openPaths = [...]string{"/oauth2/", "/.well-known/", "/api/v1/auth/", "/auth/", "/socket.io/", "/healthz", "/readyz"}
 
 func open(path string) bool {
 	for _, p := range openPaths {
@@ -304,15 +310,20 @@ func open(path string) bool {
 	return strings.HasPrefix(path, fhirPath+"/metadata") || strings.HasPrefix(path, fhirPath+"/.well-known/")
 }
 
+// tenantOf is the tenant that a request's address names; 0 where it names none.
+func (x *platform) tenantOf(ctx context.Context, r *http.Request) (int32, error) {
+	if tenant, ok := ctx.Value(pathTenant{}).(int32); ok && tenant != 0 {
+		return tenant, nil
+	}
+	return x.people.TenantOf(ctx, r.Host, r.Header.Get("X-Tenant-ID"))
+}
+
 // authenticate says who calls.
 func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Caller, error) {
 	from := access.From(ctx)
-	tenant, _ := ctx.Value(pathTenant{}).(int32)
-	if tenant == 0 {
-		var err error
-		if tenant, err = x.people.TenantOf(ctx, r.Host, r.Header.Get("X-Tenant-ID")); err != nil {
-			return from, err
-		}
+	tenant, err := x.tenantOf(ctx, r)
+	if err != nil {
+		return from, err
 	}
 	nobody := access.Anonymous()
 	if tenant != 0 {
@@ -332,7 +343,8 @@ func (x *platform) authenticate(ctx context.Context, r *http.Request) (access.Ca
 	if err != nil && fault.Is(err, fault.Unauthenticated) && open(r.URL.Path) {
 		return nobody, nil
 	}
-	if err == nil && c.Cookie != "" && !strings.HasPrefix(r.URL.Path, "/oauth2/") {
+	// A live connection asks its origin itself: the client of Socket.IO can send no header with the session's token, and knows a name that no other page does.
+	if err == nil && c.Cookie != "" && !strings.HasPrefix(r.URL.Path, "/oauth2/") && !strings.HasPrefix(r.URL.Path, "/socket.io/") {
 		err = x.csrf.Check(r, c.Cookie)
 	}
 	return known, err
@@ -370,11 +382,21 @@ func networks(name string, list []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// tend does what has to be done from time to time, until ctx ends: keys are looked after, expired rows go, mail is sent.
-func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
+// tend does what has to be done from time to time, until ctx ends, by the services that this process is.
+func (x *platform) tend(ctx context.Context, runs func(service string) bool, log *slog.Logger) (wait func()) {
 	var wg sync.WaitGroup
-	wg.Go(func() { x.people.RunOutbox(ctx) })
 	x.care.tend(ctx, &wg)
+	for _, s := range services() {
+		if s.tend != nil && runs(s.name) {
+			s.tend(ctx, x, log, &wg)
+		}
+	}
+	return wg.Wait
+}
+
+// tendPeople looks after keys, has expired rows go, and sends mail.
+func (x *platform) tendPeople(ctx context.Context, log *slog.Logger, wg *sync.WaitGroup) {
+	wg.Go(func() { x.people.RunOutbox(ctx) })
 	wg.Go(func() {
 		tick := time.NewTicker(5 * time.Minute)
 		defer tick.Stop()
@@ -389,7 +411,6 @@ func (x *platform) tend(ctx context.Context, log *slog.Logger) (wait func()) {
 			}
 		}
 	})
-	return wg.Wait
 }
 
 // sessionsKept is how long a session that has ended can still be told of.
@@ -405,7 +426,8 @@ func (x *platform) upkeep(ctx context.Context) error {
 		of := access.With(ctx, access.System(t))
 		_, e := x.apps.Sweep(of, t)
 		_, e2 := x.people.Sweep(of, t, sessionsKept)
-		err = errors.Join(err, e, e2, x.ring.Upkeep(of, t))
+		_, e3 := x.uses.Sweep(of, t)
+		err = errors.Join(err, e, e2, e3, x.ring.Upkeep(of, t))
 	}
 	return err
 }

@@ -19,6 +19,9 @@ import (
 // closes the database.
 func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 	started := time.Now()
+	if p.shape, err = shapeOf(&p.cfg.Config); err != nil {
+		return err
+	}
 	safe := loopback(ctx, p.cfg.Listen)
 	if err := p.mayListen(safe); err != nil {
 		return err
@@ -34,46 +37,74 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 		return err
 	}
 	// The address is taken first, so that a port in use is said before anything is made.
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.cfg.Listen)
+	listeners, err := p.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
+	}
+	if p.shape.gateway() {
+		return errors.Join(p.serveGateway(ctx, &front{program: p, log: log, traces: traces, guard: safe, tls: secure}, listeners), flushWithin(flush, 5*time.Second))
 	}
 	store, err := p.open(ctx)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	services, err := p.platform(ctx, store, p.address(listener.Addr().String(), secure != nil), log)
+	services, err := p.platform(ctx, store, p.address(listeners[0].Addr().String(), secure != nil), log)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	store.platform = services
 	s := &server{program: p, store: store, platform: services, log: log, traces: traces, guard: safe, tls: secure}
 	handler, err := s.handler()
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	made, err := p.demo(ctx, store, services, s.fhir)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	store.detect.Start(services.audits)
 	debug.FreeOSMemory() // what starting took is not needed to serve
 	go s.idle.run(ctx, trimAfter)
 	stopControl, err := s.startControl(ctx)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
 	defer stopControl()
 	tending, endTending := context.WithCancel(ctx)
-	wait := services.tend(tending, log)
+	wait := services.tend(tending, p.shape.runs, log)
 	defer func() { endTending(); wait() }()
 	s.ready.Store(true)
-	if err := p.welcome(ctx, services, made, time.Since(started)); err != nil {
-		return errors.Join(err, listener.Close())
+	if err := p.welcome(ctx, services, made, listeners, time.Since(started)); err != nil {
+		return errors.Join(err, closeAll(listeners))
 	}
-	return errors.Join(s.run(ctx, listener, handler), flushWithin(flush, 5*time.Second))
+	return errors.Join(p.run(ctx, listeners, handler, secure, log, func() { s.ready.Store(false) }), flushWithin(flush, 5*time.Second))
+}
+
+// listen takes the addresses that the process serves on: all of them, or none.
+func (p *Program) listen(ctx context.Context) ([]net.Listener, error) {
+	addresses, err := p.shape.listens(&p.cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	var out []net.Listener
+	for _, a := range addresses {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen: %w", err), closeAll(out))
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func closeAll(listeners []net.Listener) error {
+	var err error
+	for _, l := range listeners {
+		err = errors.Join(err, l.Close())
+	}
+	return err
 }
 
 // server is a running `serve`.
@@ -93,30 +124,49 @@ type server struct {
 	idle     *idleTrimmer
 }
 
-// run serves until ctx ends, then stops gracefully.
-func (s *server) run(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	srv := web.NewServer(listener.Addr().String(), handler, s.program.cfg.RequestTimeout, s.log)
-	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(srv, listener, s.tls) }()
+// run serves on all listeners until ctx ends, then finishes what was accepted; stopping is told first.
+func (p *Program) run(ctx context.Context, listeners []net.Listener, handler http.Handler, secure *tls.Config, log *slog.Logger, stopping func()) error {
+	failed := make(chan error, len(listeners))
+	servers := make([]*http.Server, len(listeners))
+	for i, l := range listeners {
+		servers[i] = web.NewServer(l.Addr().String(), handler, p.cfg.RequestTimeout, log)
+		go func() { failed <- web.Serve(servers[i], l, secure) }()
+	}
+	left := len(listeners)
+	var err error
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
+	case e := <-failed:
+		err = fmt.Errorf("serve: %w", e)
+		left--
 	case <-ctx.Done():
 	}
-	s.ready.Store(false)
-	s.log.Info("stopping: finishing what was accepted", "at most", s.program.cfg.StopTimeout)
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.program.cfg.StopTimeout)
+	stopping()
+	log.Info("stopping: finishing what was accepted", "at most", p.cfg.StopTimeout)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.StopTimeout)
 	defer cancel()
-	err := srv.Shutdown(finish)
-	if err != nil {
-		s.log.Warn("requests were cut off: they took longer than stop-timeout")
-		err = errors.Join(fmt.Errorf("stop: %w", err), srv.Close())
+	ends := make(chan error, len(servers))
+	for _, srv := range servers {
+		go func() { ends <- shutdown(finish, srv, log) }()
 	}
-	if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
+	for range servers {
+		err = errors.Join(err, <-ends)
 	}
-	s.log.Info("stopped")
+	for range left {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	log.Info("stopped")
 	return err
+}
+
+func shutdown(ctx context.Context, srv *http.Server, log *slog.Logger) error {
+	err := srv.Shutdown(ctx)
+	if err == nil {
+		return nil
+	}
+	log.Warn("requests were cut off: they took longer than stop-timeout")
+	return errors.Join(fmt.Errorf("stop: %w", err), srv.Close())
 }
 
 // startControl lets commands of this machine reach the embedded database through the server. The function that it returns ends

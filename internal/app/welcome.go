@@ -3,12 +3,20 @@ package app
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 )
 
 // welcome says where to look, how to sign in, and what to try. What it tells once it never tells again.
-func (p *Program) welcome(ctx context.Context, x *platform, made *demoAccounts, took time.Duration) error {
+func (p *Program) welcome(ctx context.Context, x *platform, made *demoAccounts, listeners []net.Listener, took time.Duration) error {
 	base := x.root + fhirPath
+	if p.shape.split() {
+		p.sayShape(listeners, took)
+		if !p.shape.runs("auth") {
+			return nil
+		}
+		return p.setUp(ctx, x)
+	}
 	fmt.Fprintf(p.Out, `nilecare %s serves FHIR R4 on %s (ready after %d ms)
 
   what it can do         %s/metadata
@@ -24,6 +32,25 @@ func (p *Program) welcome(ctx context.Context, x *platform, made *demoAccounts, 
 		made.show(p)
 		fmt.Fprintf(p.Out, "\nTry, in another terminal:\n\n  export NILECARE_KEY=%s\n", made.key)
 		p.questions(base, ` -H "Authorization: Bearer $NILECARE_KEY"`)
+		return nil
+	}
+	if err := p.setUp(ctx, x); err != nil {
+		return err
+	}
+	fmt.Fprint(p.Out, "\nCtrl-C stops it.\n")
+	return nil
+}
+
+// sayShape says which services the process is, and where.
+func (p *Program) sayShape(listeners []net.Listener, took time.Duration) {
+	for i, name := range p.shape.names {
+		fmt.Fprintf(p.Out, "nilecare %s serves %s on %s (ready after %d ms)\n", p.Version, name, listeners[i].Addr(), took.Milliseconds())
+	}
+}
+
+// setUp tells how the first administrator is made, where there is none.
+func (p *Program) setUp(ctx context.Context, x *platform) error {
+	if p.cfg.InsecureNoAuth {
 		return nil
 	}
 	has, err := x.people.HasAdmin(ctx, 1)
@@ -44,7 +71,6 @@ Nobody can sign in yet. Make the first administrator with this token, which work
 or, on this machine: nilecare user create --email you@example.org --role admin --password-file FILE
 `, x.root, setup)
 	}
-	fmt.Fprint(p.Out, "\nCtrl-C stops it.\n")
 	return nil
 }
 

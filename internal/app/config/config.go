@@ -11,6 +11,10 @@ type Config struct {
 	Tenant          int           // that a command works on
 	Data            string        // folder of the embedded database and of the keys
 	Listen          string        // HOST:PORT
+	Target          []string      // services that serve runs; "all"
+	Ports           []string      // SERVICE=PORT
+	Peers           []string      // SERVICE=URL|URL
+	PeersCA         string        // file of the authorities of peers' certificates; "": the system's
 	Database        string        // postgres:// URL; "" is the embedded database
 	BaseURL         string        // the address that clients use, without a path at its end; "" follows the request
 	RootKeyFile     string        // "" is DATA/root.key
@@ -71,6 +75,10 @@ func (c *Config) Settings() []Setting {
 	return []Setting{
 		{Name: "data", Default: "./data", Value: Text(&c.Data), Help: "folder of the embedded database and of the keys"},
 		{Name: "listen", Default: "127.0.0.1:7000", Value: Address(&c.Listen), Help: "HOST:PORT to serve on"},
+		{Name: "target", Default: "all", Value: List(&c.Target), Help: "services that this process is, such as scheduling,facility; split ones need PostgreSQL and a gateway process (--target=gateway)"},
+		{Name: "ports", Value: List(&c.Ports), Help: "ports of split services in the place of the usual ones, such as clinical=7101,facility=7102"},
+		{Name: "peers", Value: List(&c.Peers), Help: "where the gateway finds services, such as clinical=http://10.0.0.7:7001|http://10.0.0.8:7001; a service that is not named is at its port on the host of listen"},
+		{Name: "peers-ca", Value: Text(&c.PeersCA), Help: "file of the authorities that sign the services' certificates (PEM); empty is the system's"},
 		{Name: "database", Value: URL(&c.Database, "postgres", "postgresql"),
 			Help: "postgres://USER:PASSWORD@HOST/NAME; empty is the embedded SQLite database in the data folder"},
 		{Name: "tenant", Default: "1", Value: Count(&c.Tenant), Help: "number of the tenant that a command works on"},

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -180,6 +181,8 @@ func (s *Service) authRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/auth/refresh-token", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Serve: s.refresh},
 		{Method: "POST", Path: "/api/v1/auth/validate", Need: api.Permission("tokens:introspect"), Summary: "For services: whose an access token is", In: validateIn{}, Bare: true, Once: api.Unkeyed, Serve: s.validate},
 		{Method: "GET", Path: "/api/v1/auth/me", Need: api.Known(), Summary: "Who is signed in", Serve: s.me},
+		{Method: "GET", Path: "/api/v1/auth/permits", Need: api.Known(), Summary: "Who calls, and which of some permissions the caller holds", Out: permitsOut{}, Serve: s.permits,
+			Params: []api.Param{{Name: "permission", Many: true, Required: true, Help: "names of permissions, such as patients:read"}}},
 		{Method: "GET", Path: "/api/v1/auth/csrf-token", Need: api.Public(), Summary: "A CSRF token for the session of the cookie", Bare: true, Serve: s.csrfToken},
 		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Serve: s.changePassword},
 		{Method: "POST", Path: "/api/v1/auth/register", Need: api.Public(), Summary: "Make an account for oneself, where the clinic lets people do so", In: registerIn{}, Bare: true, Serve: s.register},
@@ -347,6 +350,34 @@ func (s *Service) me(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return oneUser(w, u)
+}
+
+type permitsOut struct {
+	Who     string          `json:"who" doc:"as the audit names the caller"`
+	Tenant  int32           `json:"tenant"`
+	User    int64           `json:"user,string" doc:"0: no user"`
+	Client  string          `json:"client,omitempty" doc:"the app or key that speaks"`
+	Roles   []string        `json:"roles"`
+	Permits map[string]bool `json:"permits" doc:"of each permission that was asked for, whether the caller holds it"`
+}
+
+// maxPermits is how many permissions one question may name.
+const maxPermits = 200
+
+func (s *Service) permits(w http.ResponseWriter, r *http.Request) error {
+	c := access.From(r.Context())
+	out := permitsOut{Who: c.Who, Tenant: c.Tenant, User: c.User, Client: c.Client, Roles: list(c.Roles), Permits: map[string]bool{}}
+	for _, v := range r.URL.Query()["permission"] {
+		for name := range strings.SplitSeq(v, ",") {
+			if len(out.Permits) >= maxPermits {
+				return fault.At(fault.Invalid, "permission", "names more than %d", maxPermits)
+			}
+			if name != "" {
+				out.Permits[name] = c.Permits(name)
+			}
+		}
+	}
+	return api.Answer(w, r, http.StatusOK, out)
 }
 
 func (s *Service) csrfToken(w http.ResponseWriter, r *http.Request) error {
