@@ -43,6 +43,8 @@ type Config struct {
 	Audit Audit
 	// OAuth is what the CapabilityStatement says of signing in, for a base URL of this API; nil: nothing.
 	OAuth func(base string) OAuth
+	// Operations are served beside those of this package.
+	Operations []Operation
 }
 
 // OAuth is where apps get their tokens (SMART App Launch 2.2, "Conformance").
@@ -73,7 +75,7 @@ func New(c Config) *Handler {
 	if c.Count <= 0 {
 		c.Count = DefaultCount
 	}
-	h := &Handler{Config: c, table: endpoints(), operations: operations(), maxAnswer: maxAnswer}
+	h := &Handler{Config: c, table: endpoints(), operations: append(operations(), served(c.Operations)...), maxAnswer: maxAnswer}
 	for i, p := range patterns {
 		h.patterns[i] = c.Path + p
 	}

@@ -1,11 +1,81 @@
 package fhirrest
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
 )
+
+// Operation is an operation on a type that somebody else does: POST [base]/[Type]/$[Name] with Parameters and, where Get says so, GET with simple ones.
+type Operation struct {
+	Type, Name string
+	Definition string // canonical
+	Get        bool   // it changes nothing
+	// Run does it, as the caller of ctx, whose grant is its only decision. in is Parameters: those of the body, and behind them those of the URL, as strings. What
+	// it returns is the answer, with status 200; an error is answered as those of all interactions are.
+	Run func(ctx context.Context, in *fhir.Resource) (*fhir.Resource, error)
+}
+
+// served makes entries of the table of operations that others do.
+func served(list []Operation) []operation {
+	var out []operation
+	for _, o := range list {
+		out = append(out, operation{name: o.Name, definition: o.Definition, types: []string{o.Type}, onType: true, get: o.Get, serve: func(_ *Handler, q *request, a *answer) error {
+			in, err := q.parameters()
+			if err != nil {
+				return err
+			}
+			r, err := o.Run(q.ctx, in)
+			if err != nil {
+				return err
+			}
+			a.status = http.StatusOK
+			a.done(r.AppendJSON(a.build()))
+			return nil
+		}})
+	}
+	return out
+}
+
+// parameters are the Parameters of a call: the body's, with those of the URL behind them.
+func (q *request) parameters() (*fhir.Resource, error) {
+	in := fhir.NewResource("Parameters")
+	if q.method == http.MethodPost && q.hasBody() {
+		body, err := q.anyResource()
+		if err != nil {
+			return nil, err
+		}
+		if body.Type() != "Parameters" {
+			return nil, fault.New(fault.Invalid, "$%s takes Parameters, not a %.64q", q.route.operation, body.Type()).WithCode("structure")
+		}
+		in = body.Clone()
+	}
+	list := in.Get("parameter")
+	if list == nil {
+		if len(q.params) == 0 {
+			return in, nil
+		}
+		list = fhir.NewArray()
+		in.Set("parameter", list)
+	}
+	if list.Kind != fhir.Array {
+		return nil, fault.At(fault.Invalid, "Parameters.parameter", "an array").WithCode("structure")
+	}
+	for p := list.First(); p != nil; p = p.Next() {
+		if p.Kind != fhir.Object || p.Str("name") == "" {
+			return nil, fault.At(fault.Invalid, "Parameters.parameter", "each needs a name").WithCode("required")
+		}
+	}
+	for _, p := range q.params {
+		one := fhir.NewObject()
+		one.Set("name", fhir.NewString(p.Name))
+		one.Set("valueString", fhir.NewString(p.Value))
+		list.Append(one)
+	}
+	return in, nil
+}
 
 // operation is one named operation: where it may be called and what it does.
 type operation struct {
