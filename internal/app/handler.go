@@ -26,6 +26,9 @@ func (p *Program) fhirHandler(store *opened, x *platform, maxEntries int) http.H
 	c := fhirrest.Config{Records: store, Path: fhirPath, Version: p.Version, MaxEntries: maxEntries, Log: p.logger()}
 	if x != nil {
 		c.Audit, c.OAuth, c.Prefix = x, x.oauth, tenantPrefix
+		for _, o := range x.care.scheduling.Operations() {
+			c.Operations = append(c.Operations, fhirrest.Operation{Type: "Appointment", Name: o.Name, Definition: o.Definition, Get: o.Get, Run: o.Run})
+		}
 	}
 	if p.cfg.BaseURL != "" {
 		c.Base = p.cfg.BaseURL + fhirPath
