@@ -79,7 +79,7 @@ func some(s string) *string {
 type told struct {
 	wards  map[string]*placeRow
 	people map[string]*flat.Record // those whom the caller may see, by reference
-	none   bool                    // who lies there is not told at all
+	closed map[string]bool         // facilities and departments that are inactive
 }
 
 // tellBeds are beds as the product API tells them.
@@ -93,7 +93,9 @@ func (s *Service) tellBeds(ctx context.Context, rows []bedRow, patients bool) ([
 	if t.wards, err = s.places(ctx, kindWard, facility); err != nil {
 		return nil, err
 	}
-	t.none = !patients
+	if t.closed, err = s.closed(ctx); err != nil {
+		return nil, err
+	}
 	if patients {
 		var refs []string
 		for k := range rows {
@@ -125,7 +127,7 @@ func (s *Service) tellBed(n *naming, b *bedRow, t *told, out *bedJSON) {
 	if w := t.wards[b.ward]; w != nil {
 		out.WardName, open = w.name, w.status == "active"
 	}
-	out.IsAvailable = out.IsActive && open && b.state == available
+	out.IsAvailable = out.IsActive && open && b.state == available && !t.closed[b.facility] && !t.closed[b.department]
 	if b.state == reserved {
 		out.ReservedUntil = stamp(b.heldUntil)
 		if t.people[b.heldFor] != nil {

@@ -2,7 +2,7 @@ package facility
 
 import (
 	"encoding/json"
-	"errors"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +14,11 @@ import (
 // text is a member that front ends send as a string or as a number: an id, a floor.
 type text string
 
+// wrongForm is an error that encoding/json names the member in.
+func wrongForm[T any]() error {
+	return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[T]()}
+}
+
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *text) UnmarshalJSON(b []byte) error {
 	var s string
@@ -23,7 +28,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	}
 	var n json.Number
 	if err := json.Unmarshal(b, &n); err != nil {
-		return errors.New("must be a text or a number")
+		return wrongForm[string]()
 	}
 	*t = text(n)
 	return nil
@@ -47,7 +52,7 @@ func (a *address) UnmarshalJSON(b []byte) error {
 	}
 	type plain address
 	if err := json.Unmarshal(b, (*plain)(a)); err != nil {
-		return errors.New("must be a text, or an object with street, city, state, zipCode and country")
+		return wrongForm[address]()
 	}
 	a.whole = true
 	return nil
@@ -68,7 +73,7 @@ func (c *capacity) UnmarshalJSON(b []byte) error {
 	}
 	type plain capacity
 	if err := json.Unmarshal(b, (*plain)(c)); err != nil {
-		return errors.New("must be a whole number, or an object with totalBeds")
+		return wrongForm[int]()
 	}
 	return nil
 }

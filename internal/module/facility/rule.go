@@ -62,9 +62,10 @@ type ruling struct {
 	base    string
 	turn    int64 // what the write rests on; 0: it does not say
 	lenient bool
-	moved   bool            // where places belong has changed
-	touched map[string]int  // locations whose occupation may have changed, and the turn that may have done it
-	told    map[string]bool // beds whose Location is in the set
+	moved   bool             // where places belong has changed
+	touched map[string]int   // locations whose occupation may have changed, and the turn that may have done it
+	told    map[string]bool  // beds whose Location is in the set
+	within  map[int][]string // the beds of what a turn closes
 }
 
 func newRuling(ctx context.Context, l *record.Ledger, tx record.Tx) *ruling {
@@ -103,6 +104,9 @@ func (r *ruling) judge(set []record.Turn) (int, error) {
 		return 0, nil
 	}
 	if err := r.lock(set, all, structure); err != nil {
+		return 0, err
+	}
+	if err := r.gather(set); err != nil {
 		return 0, err
 	}
 	for i, t := range set {

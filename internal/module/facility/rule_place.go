@@ -211,34 +211,64 @@ func (r *ruling) hear(set []record.Turn) (int, error) {
 			return i, err
 		}
 	}
-	for i, t := range set {
-		var err error
-		switch {
-		case t.Type == "Organization":
-			err = r.closes(t, orgGone(t), "p.facility = $2 OR p.department = $2")
-		case t.Type == "Location" && t.Old != nil && kindOf(t.Old) != kindBed:
-			err = r.closes(t, t.New == nil || t.New.Str("status") == "inactive" && t.Old.Str("status") != "inactive", "p.ward = $2 OR p.part_of = $2")
-		}
-		if err != nil {
+	for i := range set {
+		if err := r.closes(r.within[i]); err != nil {
 			return i, err
 		}
 	}
 	return 0, nil
 }
 
-func orgGone(t record.Turn) bool {
-	return t.Old != nil && (t.New == nil || orgStatus(t.New) == "inactive" && orgStatus(t.Old) != "inactive")
+// gather notes the beds of what the set closes, as long as they are known to be its.
+func (r *ruling) gather(set []record.Turn) error {
+	for i, t := range set {
+		where := ""
+		switch {
+		case t.Old == nil:
+		case t.Type == "Organization" && orgStatus(t.Old) != "inactive" && (t.New == nil || orgStatus(t.New) == "inactive"):
+			where = "(p.facility = $2 OR p.department = $2)"
+		case t.Type == "Location" && kindOf(t.Old) != kindBed && (t.New == nil || t.New.Str("status") == "inactive" && t.Old.Str("status") != "inactive"):
+			where = "(p.ward = $2 OR p.part_of = $2)"
+		}
+		if where == "" {
+			continue
+		}
+		var beds []string
+		if err := sqldb.Each(r.ctx, r.tx, func(rows sqldb.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			beds = append(beds, id)
+			return err
+		}, "SELECT b.id FROM facility_bed b JOIN facility_place p ON p.tenant = b.tenant AND p.id = b.id WHERE b.tenant = $1 AND b.deleted_at = 0 AND "+where+" ORDER BY b.id", r.tenant, t.ID); err != nil {
+			return err
+		}
+		if r.within == nil {
+			r.within = map[int][]string{}
+		}
+		r.within[i] = beds
+		for _, id := range beds { // nobody may come to lie there meanwhile
+			if err := r.tx.Lock(r.ctx, r.lockOf("bed", id)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// closes refuses that a place ends in which somebody lies.
-func (r *ruling) closes(t record.Turn, ends bool, where string) error {
-	if !ends {
-		return nil
+// closes refuses that a place ends in one of whose beds somebody lies.
+func (r *ruling) closes(beds []string) error {
+	n := 0
+	for _, id := range beds {
+		b, err := r.bed(id)
+		if err != nil {
+			return err
+		}
+		if b != nil && b.occupant != "" {
+			n++
+		}
 	}
-	var n int64
-	if _, err := sqldb.QueryRow(r.ctx, r.tx, []any{&n}, "SELECT count(*) FROM facility_bed b JOIN facility_place p ON p.tenant = b.tenant AND p.id = b.id WHERE b.tenant = $1 AND b.occupant <> '' AND ("+where+")",
-		r.tenant, t.ID); err != nil || n == 0 {
-		return err
+	if n == 0 {
+		return nil
 	}
 	return conflict("BED_OCCUPIED", "%d of its beds are occupied: release or transfer those who lie there first", n)
 }

@@ -74,7 +74,7 @@ type stay struct {
 	expected                      string
 }
 
-const stayColumns = "id, encounter, location, occupant, contested, since, expected"
+const stayColumns = "id, encounter, location, occupant, contested <> 0, since, expected"
 
 func (r *ruling) stays(where string, args ...any) ([]stay, error) {
 	var out []stay
@@ -162,7 +162,8 @@ func (r *ruling) bed(id string) (*bed, error) {
 	b := &bed{id: id}
 	found, err := sqldb.QueryRow(r.ctx, r.tx, []any{&b.state, &b.occupant, &b.encounter, &b.expected, &b.heldFor, &b.since, &b.heldUntil, &b.turn, &b.status, &b.ward, &b.wardStatus, &b.facility, &b.label},
 		`SELECT b.state, b.occupant, b.encounter, b.expected, b.held_for, b.since, b.held_until, b.turn, p.status, p.ward,
-			CASE WHEN p.ward = '' THEN 'active' WHEN w.id IS NULL OR w.deleted_at <> 0 THEN 'deleted' ELSE w.status END, p.facility, p.code
+			CASE WHEN EXISTS (SELECT 1 FROM facility_organization o WHERE o.tenant = p.tenant AND o.id IN (p.facility, p.department) AND o.status = 'inactive') THEN 'inactive'
+			WHEN p.ward = '' THEN 'active' WHEN w.id IS NULL OR w.deleted_at <> 0 THEN 'deleted' ELSE w.status END, p.facility, p.code
 		FROM facility_bed b JOIN facility_place p ON p.tenant = b.tenant AND p.id = b.id LEFT JOIN facility_place w ON w.tenant = p.tenant AND w.id = p.ward
 		WHERE b.tenant = $1 AND b.id = $2 AND b.deleted_at = 0`, r.tenant, id)
 	if err != nil || !found {

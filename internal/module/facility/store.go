@@ -54,7 +54,8 @@ func (f *bedFilter) where(b *sqldb.Builder) {
 		b.SQL(map[bool]string{true: " AND p.status = 'active'", false: " AND p.status <> 'active'"}[*f.inUse])
 	}
 	if f.free != nil {
-		const free = "(b.state = 'available' AND p.status = 'active' AND (p.ward = '' OR EXISTS (SELECT 1 FROM facility_place w WHERE w.tenant = p.tenant AND w.id = p.ward AND w.status = 'active' AND w.deleted_at = 0)))"
+		const free = "(b.state = 'available' AND p.status = 'active' AND (p.ward = '' OR EXISTS (SELECT 1 FROM facility_place w WHERE w.tenant = p.tenant AND w.id = p.ward AND w.status = 'active' AND w.deleted_at = 0))" +
+			" AND NOT EXISTS (SELECT 1 FROM facility_organization o WHERE o.tenant = p.tenant AND o.id IN (p.facility, p.department) AND o.status = 'inactive'))"
 		b.SQL(map[bool]string{true: " AND ", false: " AND NOT "}[*f.free] + free)
 	}
 }
@@ -184,6 +185,22 @@ func (s *Service) organizations(ctx context.Context, kind string) (map[string]*o
 	return out, err
 }
 
+// closed are the facilities and departments that are inactive, by their FHIR ids.
+func (s *Service) closed(ctx context.Context) (map[string]bool, error) {
+	tenant := access.From(ctx).Tenant
+	out := map[string]bool{}
+	err := s.Ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
+		clear(out)
+		return sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			out[id] = true
+			return err
+		}, "SELECT id FROM facility_organization WHERE tenant = $1 AND status = 'inactive' AND deleted_at = 0", tenant)
+	})
+	return out, err
+}
+
 // stayRow is a stay, of now or of before.
 type stayRow struct {
 	encounter, location, occupant string
@@ -205,7 +222,7 @@ func (s *Service) stays(ctx context.Context, location string, limit, skip int) (
 			err := rows.Scan(&one.encounter, &one.location, &one.occupant, &one.since, &one.ended, &one.expected, &one.contested)
 			out = append(out, one)
 			return err
-		}, "SELECT encounter, location, occupant, since, ended_at, expected, contested FROM facility_stay WHERE tenant = $1 AND location = $2 ORDER BY since DESC, id DESC LIMIT $3 OFFSET $4",
+		}, "SELECT encounter, location, occupant, since, ended_at, expected, contested <> 0 FROM facility_stay WHERE tenant = $1 AND location = $2 ORDER BY since DESC, id DESC LIMIT $3 OFFSET $4",
 			tenant, location, limit, skip)
 	})
 	return out, total, err
