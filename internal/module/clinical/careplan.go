@@ -37,8 +37,8 @@ var (
 	activityStatuses = words{"not_started": "not-started", "scheduled": "scheduled", "in_progress": "in-progress", "in-progress": "in-progress", "on_hold": "on-hold", "completed": "completed",
 		"cancelled": "cancelled", "stopped": "stopped"}
 	goalPriorities = words{"high": "high-priority", "medium": "medium-priority", "low": "low-priority"}
-	goalStatuses = []string{"proposed", "planned", "accepted", "active", "on-hold", "completed", "cancelled", "rejected"}
-	achievements = []string{"in-progress", "improving", "worsening", "no-change", "achieved", "sustaining", "not-achieved", "no-progress", "not-attainable"}
+	goalStatuses   = []string{"proposed", "planned", "accepted", "active", "on-hold", "completed", "cancelled", "rejected"}
+	achievements   = []string{"in-progress", "improving", "worsening", "no-change", "achieved", "sustaining", "not-achieved", "no-progress", "not-attainable"}
 )
 
 type goalIn struct {

@@ -608,7 +608,9 @@ func (s *Service) serviceProvider(ctx context.Context, facility, department stri
 }
 
 // placeholder is the URL by which resources of one set refer to the n-th of it, before it has an id.
-func placeholder(n int) string { return fmt.Sprintf("urn:uuid:0e2b6bd4-3d0c-4b70-9e0f-4f7f5f0a%04x", n) }
+func placeholder(n int) string {
+	return fmt.Sprintf("urn:uuid:0e2b6bd4-3d0c-4b70-9e0f-4f7f5f0a%04x", n)
+}
 
 // withEncounter is the set that creates an encounter with what was found in it: diagnoses, vital signs and the treatment plan.
 func (s *Service) withEncounter(ctx context.Context, e *fhir.Resource, in *encounterIn, patient string) ([]record.Change, error) {

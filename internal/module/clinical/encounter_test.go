@@ -103,7 +103,6 @@ func TestAnEncounterFromItsPlanToItsEnd(t *testing.T) {
 	})
 }
 
-
 func TestWhatIsSentWithAnEncounterIsWrittenWithIt(t *testing.T) {
 	eachWard(t, func(t *testing.T, w *ward) {
 		patient := w.key("Patient", "p1")
@@ -225,4 +224,3 @@ func TestAnAppointmentOfAnotherPatientIsNoEncounters(t *testing.T) {
 		w.must(http.StatusCreated, "d1", "POST", "/api/v1/encounters", o{"patientId": w.key("Patient", "p2"), "type": "outpatient", "appointmentId": ap}).want(t, o{"data.appointmentId": ap})
 	})
 }
-

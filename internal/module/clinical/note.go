@@ -57,22 +57,22 @@ type amendmentOut struct {
 
 // noteOut is a note as the product API tells it.
 type noteOut struct {
-	ID            string  `json:"id"`
-	Type          string  `json:"type"`
-	Title         string  `json:"title"`
-	PatientID     *string `json:"patientId"`
-	PatientName   *string `json:"patientName"`
-	EncounterID   *string `json:"encounterId"`
-	AuthorID      *string `json:"authorId"`
-	AuthorName    *string `json:"authorName"`
-	Status        string  `json:"status"` // draft, final, amended, entered_in_error
-	Subjective    *string `json:"subjective"`
-	Objective     *string `json:"objective"`
-	Assessment    *string `json:"assessment"`
-	Plan          *string `json:"plan"`
-	Content       *string `json:"content"`
-	Course *string `json:"hospitalCourse"`
-	Instructions  *string `json:"dischargeInstructions"`
+	ID           string  `json:"id"`
+	Type         string  `json:"type"`
+	Title        string  `json:"title"`
+	PatientID    *string `json:"patientId"`
+	PatientName  *string `json:"patientName"`
+	EncounterID  *string `json:"encounterId"`
+	AuthorID     *string `json:"authorId"`
+	AuthorName   *string `json:"authorName"`
+	Status       string  `json:"status"` // draft, final, amended, entered_in_error
+	Subjective   *string `json:"subjective"`
+	Objective    *string `json:"objective"`
+	Assessment   *string `json:"assessment"`
+	Plan         *string `json:"plan"`
+	Content      *string `json:"content"`
+	Course       *string `json:"hospitalCourse"`
+	Instructions *string `json:"dischargeInstructions"`
 
 	Sections     []sectionOut   `json:"sections"`
 	Date         *string        `json:"date"`

@@ -114,22 +114,37 @@ func TestASignedNoteWithstandsTheFHIRDoor(t *testing.T) {
 		f    func(*fhir.Resource)
 		kind fault.Kind
 	}{
-		"another text":                     {"d1", func(n *fhir.Resource) { retell(n, "forged") }, fault.Conflict},
-		"another text, signed once more":   {"d1", func(n *fhir.Resource) { retell(n, "forged"); attestAs(n, "d1") }, fault.Conflict},
-		"back to a draft":                  {"d1", func(n *fhir.Resource) { n.Set("status", fhir.NewString("preliminary")) }, fault.Conflict},
-		"another patient":                  {"d1", func(n *fhir.Resource) { n.Path("subject").Set("reference", fhir.NewString("Patient/p2")) }, fault.Conflict},
-		"another author":                   {"d1", func(n *fhir.Resource) { n.Get("author").First().Set("reference", fhir.NewString("Practitioner/d2")) }, fault.Conflict},
-		"another date":                     {"d1", func(n *fhir.Resource) { n.Set("date", fhir.NewString("2020-01-01")) }, fault.Conflict},
-		"no attester":                      {"d1", func(n *fhir.Resource) { n.Delete("attester") }, fault.Conflict},
-		"another attester":                 {"d1", func(n *fhir.Resource) { n.Delete("attester"); attestAs(n, "d1") }, fault.Conflict},
-		"a section more":                   {"d1", func(n *fhir.Resource) { n.Get("section").Append(fhir.NewObject().Set("title", fhir.NewString("More"))) }, fault.Conflict},
-		"an extension":                     {"d1", func(n *fhir.Resource) { _ = flat.Set(n.Node, "extension", []o{{"url": "urn:x", "valueString": "x"}}) }, fault.Conflict},
-		"a title on the status":            {"d1", func(n *fhir.Resource) { _ = flat.Set(n.Node, "_status", o{"extension": []o{{"url": "urn:x", "valueString": "x"}}}) }, fault.Conflict},
-		"amended without signature":        {"d1", func(n *fhir.Resource) { retell(n, "forged"); n.Set("status", fhir.NewString("amended")) }, fault.Conflict},
-		"amended in another's name":        {"d2", func(n *fhir.Resource) { retell(n, "forged"); n.Set("status", fhir.NewString("amended")); attestAs(n, "d1") }, fault.Forbidden},
-		"amended by a nurse":               {"n1", func(n *fhir.Resource) { retell(n, "forged"); n.Set("status", fhir.NewString("amended")); attestAs(n, "n1") }, fault.Forbidden},
-		"amended, saying the same":         {"d1", func(n *fhir.Resource) { n.Set("status", fhir.NewString("amended")); attestAs(n, "d1") }, fault.Unprocessable},
-		"amended and moved":                {"d1", func(n *fhir.Resource) { retell(n, "x"); n.Set("status", fhir.NewString("amended")); attestAs(n, "d1"); n.Delete("encounter") }, fault.Conflict},
+		"another text":                   {"d1", func(n *fhir.Resource) { retell(n, "forged") }, fault.Conflict},
+		"another text, signed once more": {"d1", func(n *fhir.Resource) { retell(n, "forged"); attestAs(n, "d1") }, fault.Conflict},
+		"back to a draft":                {"d1", func(n *fhir.Resource) { n.Set("status", fhir.NewString("preliminary")) }, fault.Conflict},
+		"another patient":                {"d1", func(n *fhir.Resource) { n.Path("subject").Set("reference", fhir.NewString("Patient/p2")) }, fault.Conflict},
+		"another author":                 {"d1", func(n *fhir.Resource) { n.Get("author").First().Set("reference", fhir.NewString("Practitioner/d2")) }, fault.Conflict},
+		"another date":                   {"d1", func(n *fhir.Resource) { n.Set("date", fhir.NewString("2020-01-01")) }, fault.Conflict},
+		"no attester":                    {"d1", func(n *fhir.Resource) { n.Delete("attester") }, fault.Conflict},
+		"another attester":               {"d1", func(n *fhir.Resource) { n.Delete("attester"); attestAs(n, "d1") }, fault.Conflict},
+		"a section more":                 {"d1", func(n *fhir.Resource) { n.Get("section").Append(fhir.NewObject().Set("title", fhir.NewString("More"))) }, fault.Conflict},
+		"an extension":                   {"d1", func(n *fhir.Resource) { _ = flat.Set(n.Node, "extension", []o{{"url": "urn:x", "valueString": "x"}}) }, fault.Conflict},
+		"a title on the status": {"d1", func(n *fhir.Resource) {
+			_ = flat.Set(n.Node, "_status", o{"extension": []o{{"url": "urn:x", "valueString": "x"}}})
+		}, fault.Conflict},
+		"amended without signature": {"d1", func(n *fhir.Resource) { retell(n, "forged"); n.Set("status", fhir.NewString("amended")) }, fault.Conflict},
+		"amended in another's name": {"d2", func(n *fhir.Resource) {
+			retell(n, "forged")
+			n.Set("status", fhir.NewString("amended"))
+			attestAs(n, "d1")
+		}, fault.Forbidden},
+		"amended by a nurse": {"n1", func(n *fhir.Resource) {
+			retell(n, "forged")
+			n.Set("status", fhir.NewString("amended"))
+			attestAs(n, "n1")
+		}, fault.Forbidden},
+		"amended, saying the same": {"d1", func(n *fhir.Resource) { n.Set("status", fhir.NewString("amended")); attestAs(n, "d1") }, fault.Unprocessable},
+		"amended and moved": {"d1", func(n *fhir.Resource) {
+			retell(n, "x")
+			n.Set("status", fhir.NewString("amended"))
+			attestAs(n, "d1")
+			n.Delete("encounter")
+		}, fault.Conflict},
 		"a signature in another's name":    {"d2", func(n *fhir.Resource) { attestAs(n, "d1") }, fault.Forbidden},
 		"taken back by who did not write":  {"n1", func(n *fhir.Resource) { n.Set("status", fhir.NewString("entered-in-error")) }, fault.Forbidden},
 		"taken back with another text":     {"d1", func(n *fhir.Resource) { retell(n, "x"); n.Set("status", fhir.NewString("entered-in-error")) }, fault.Conflict},
@@ -167,7 +182,11 @@ func TestASignedNoteWithstandsTheFHIRDoor(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		if err := w.patchAs("d1", "Composition", id, func(n *fhir.Resource) { retell(n, "right"); n.Set("status", fhir.NewString("amended")); attestAs(n, "d1") }); err != nil {
+		if err := w.patchAs("d1", "Composition", id, func(n *fhir.Resource) {
+			retell(n, "right")
+			n.Set("status", fhir.NewString("amended"))
+			attestAs(n, "d1")
+		}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -309,7 +328,6 @@ func TestNotesAreFoundAndCounted(t *testing.T) {
 		}
 	})
 }
-
 
 // TestPatientsReadWhatWasSigned holds that a draft is not for the patient's eyes, through either door.
 func TestPatientsReadWhatWasSigned(t *testing.T) {

@@ -208,7 +208,7 @@ type reply struct {
 }
 
 func (a *reply) at(path string) any {
-	var v any = map[string]any(a.body)
+	var v any = a.body
 	for _, name := range strings.Split(path, ".") {
 		switch x := v.(type) {
 		case map[string]any:
