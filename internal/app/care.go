@@ -40,6 +40,7 @@ type care struct {
 	live       *live.Service
 	gateway    *gateway.Service
 	events     *events.Service
+	endKafka   func()
 	lab        *lab.Service
 	medication *medication.Service
 	billing    *billing.Service
@@ -65,6 +66,9 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 		return nil, err
 	}
 	if c.idle, err = event.New(ctx, facts); err != nil {
+		return nil, err
+	}
+	if c.endKafka, err = p.kafka(c.hubOf("notification")); err != nil {
 		return nil, err
 	}
 	later := job.Options{Ledger: l, Tenants: store.KeyedTenants, Log: log}
@@ -100,7 +104,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.gateway, err = gateway.New(ctx, gateway.Options{Peers: c.peers, Log: log, Services: map[string]func(context.Context) error{"nilecare": store.Ready}}); err != nil {
 		return nil, err
 	}
-	c.events = events.New(c.hub)
+	c.events = events.New(c.hub, store.Store)
 	c.lab, c.medication, c.billing = lab.New(lab.Options{Records: c.records}), medication.New(medication.Options{Records: c.records}), billing.New(billing.Options{Records: c.records})
 	return c, nil
 }
@@ -128,7 +132,10 @@ func (c *care) messageRoutes() []api.Route {
 
 // tend reads events and does jobs until ctx ends: those of the services that this process is.
 func (c *care) tend(ctx context.Context, wg *sync.WaitGroup) {
-	wg.Go(func() { c.hub.Run(ctx) })
+	wg.Go(func() {
+		c.hub.Run(ctx)
+		c.endKafka()
+	})
 	wg.Go(func() { c.jobs.Run(ctx) })
 	wg.Go(func() { c.live.Run(ctx) })
 }

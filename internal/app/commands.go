@@ -38,6 +38,7 @@ func commands() []command {
 		{name: "tenant", args: "create NAME|list|suspend N|resume N|delete N", help: "keep the tenants beside the first", least: 1, most: 2, build: plain((*Program).tenant)},
 		{name: "keys", args: "[rotate root|tenant|signing] [retire]", help: "show the keys and their states, have a new one take over, or drop old root keys", most: 2, build: buildKeys},
 		{name: "audit", args: "verify|export [FILE]", help: "prove that nothing was changed in the audit, or write it out", least: 1, most: 2, build: buildAudit},
+		{name: "events", args: "readers|kinds|list|show ID|replay ID|discard ID", help: "look after the readers of events and what they could not handle", least: 1, most: 2, build: buildEvents},
 		{name: "migrate", help: "bring the database's schema forward", build: plain((*Program).migrate)},
 		{name: "fhirpath", args: "EXPRESSION [FILE]", help: "evaluate a FHIRPath expression on a resource, one JSON line a result", least: 1, most: 2, build: plain((*Program).fhirPathQuery)},
 		{name: "config", help: "show the effective settings and where each comes from", build: plain((*Program).showConfig)},

@@ -43,7 +43,7 @@ func (s *server) handler() (http.Handler, error) {
 	err := errors.Join(registry.Register(collectors.NewGoCollector()),
 		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 		registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "nilecare_database_bytes",
-			Help: "Bytes that the database takes on disk."}, s.databaseBytes)))
+			Help: "Bytes that the database takes on disk."}, s.databaseBytes)), registry.Register(s.platform.care.events.Metrics()))
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type operation func(ctx context.Context, store *opened, params url.Values, out i
 func operations() map[string]operation {
 	return map[string]operation{
 		"backup": backupTo, "verify": verifyTo, "export": exportTo, "erase": eraseTo,
-		"user": userTo, "apikey": apiKeyTo, "keys": keysTo, "rotate": rotateTo, "retire": retireTo, "audit-verify": auditVerifyTo, "audit-export": auditExportTo, "tenant": tenantTo,
+		"user": userTo, "apikey": apiKeyTo, "keys": keysTo, "rotate": rotateTo, "retire": retireTo, "audit-verify": auditVerifyTo, "audit-export": auditExportTo, "tenant": tenantTo, "events": eventsTo,
 	}
 }
 

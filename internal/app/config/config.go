@@ -50,7 +50,13 @@ type Config struct {
 	Breached        string   // file of breached passwords
 	RequireMFA      []string // roles
 	Secrets         string   // folder of files with secrets
-	OTelEndpoint    string   // OTLP/HTTP collector; "" sends no traces
+	KafkaBrokers    []string // HOST:PORT; none: events go to no Kafka
+	KafkaPrefix     string   // before the names of topics
+	KafkaTLS        bool
+	KafkaCA         string // file of the authorities of the brokers' certificates; "": the system's
+	KafkaSASL       string // none, plain, scram-sha-256, scram-sha-512
+	KafkaUser       string
+	OTelEndpoint    string // OTLP/HTTP collector; "" sends no traces
 }
 
 // Setting is one line of the table, or one flag of a command.
@@ -122,6 +128,12 @@ func (c *Config) Settings() []Setting {
 		{Name: "breached-passwords", Value: Text(&c.Breached), Help: "sorted file of SHA-1 hashes of breached passwords; empty is the built-in list alone"},
 		{Name: "require-mfa", Value: List(&c.RequireMFA), Help: "roles that do nothing without a second factor, such as admin,doctor"},
 		{Name: "secrets", Value: Text(&c.Secrets), Help: "folder of files with secrets, each named as its secret; they are also taken from variables, or the files that NAME_FILE variables name"},
+		{Name: "kafka-brokers", Value: List(&c.KafkaBrokers), Help: "brokers that events are handed on to, such as k1.example.org:9092,k2.example.org:9092; empty hands on none"},
+		{Name: "kafka-prefix", Value: Text(&c.KafkaPrefix), Help: "what stands before the names of topics, such as clinic. for clinic.patient-events"},
+		{Name: "kafka-tls", Default: "false", Value: Bool(&c.KafkaTLS), Help: "speak TLS to the brokers"},
+		{Name: "kafka-ca", Value: Text(&c.KafkaCA), Help: "file of the authorities that sign the brokers' certificates (PEM); empty is the system's"},
+		{Name: "kafka-sasl", Default: "none", Value: Choice(&c.KafkaSASL, "none", "plain", "scram-sha-256", "scram-sha-512"), Help: "how to sign in at the brokers, as kafka-user with the secret KAFKA_PASSWORD; plain needs kafka-tls"},
+		{Name: "kafka-user", Value: Text(&c.KafkaUser), Help: "user of the brokers"},
 		{Name: "otel-endpoint", Value: URL(&c.OTelEndpoint, "http", "https"),
 			Help: "OTLP/HTTP collector for traces, such as http://127.0.0.1:4318; empty sends none"},
 	}

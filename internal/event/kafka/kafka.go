@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -43,11 +44,15 @@ type Options struct {
 
 // Producer hands events on. It is safe for concurrent use.
 type Producer struct {
-	client *kgo.Client
+	opts   []kgo.Opt
 	prefix string
+
+	mu     sync.Mutex
+	client *kgo.Client // nil: nothing was handed on yet
+	closed bool
 }
 
-// New returns a producer. It does not ask the brokers yet: whether they are there is not what the program's start depends on.
+// New returns a producer. It reaches for the brokers with the first event: whether they are there is not what the program's start depends on.
 func New(o Options) (*Producer, error) {
 	if len(o.Brokers) == 0 {
 		return nil, errors.New("kafka: no broker is named")
@@ -67,11 +72,25 @@ func New(o Options) (*Producer, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append(opts, secure...)...)
-	if err != nil {
+	opts = append(opts, secure...)
+	if err := kgo.ValidateOpts(opts...); err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	return &Producer{client, o.Prefix}, nil
+	return &Producer{opts: opts, prefix: o.Prefix}, nil
+}
+
+// reach returns what speaks to the brokers.
+func (p *Producer) reach() (*kgo.Client, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	switch {
+	case p.closed:
+		return nil, context.Canceled
+	case p.client == nil:
+		p.client, err = kgo.NewClient(p.opts...)
+	}
+	return p.client, err
 }
 
 // secure is what the options say of TLS and of who speaks.
@@ -131,7 +150,11 @@ func (p *Producer) Handle(ctx context.Context, events []event.Event) error {
 			Headers: []kgo.RecordHeader{{Key: "content-type", Value: []byte(event.ContentType)}},
 		}
 	}
-	err := p.client.ProduceSync(ctx, records...).FirstErr()
+	client, err := p.reach()
+	if err != nil {
+		return err
+	}
+	err = client.ProduceSync(ctx, records...).FirstErr()
 	switch {
 	case err == nil:
 		return nil
@@ -154,4 +177,11 @@ func refused(err error) bool {
 }
 
 // Close lets go of the brokers.
-func (p *Producer) Close() { p.client.Close() }
+func (p *Producer) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.client != nil {
+		p.client.Close()
+	}
+}
