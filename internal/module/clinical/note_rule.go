@@ -173,7 +173,7 @@ func signature(c *access.Caller, n *fhir.Resource, added []*fhir.Node, binding b
 	}
 	signed := false
 	for _, a := range added {
-		if !slices.Contains(c.Self, flat.RefOf(a.Get("party"))) || !person(flat.RefOf(a.Get("party"))) {
+		if !slices.Contains(c.Self, flat.RefOf(a.Get("party"))) || !isPerson(flat.RefOf(a.Get("party"))) {
 			return fault.At(fault.Forbidden, "attester.party", "nobody signs in another's name")
 		}
 		if a.Str("time") == "" {
@@ -202,8 +202,8 @@ func signPermission(n *fhir.Resource) string {
 	return kindOfNote(n).permissions + ":" + verb
 }
 
-// person reports a reference to somebody, not to an organization or a team.
-func person(ref string) bool {
+// isPerson reports a reference to somebody, not to an organization or a team.
+func isPerson(ref string) bool {
 	for _, typ := range []string{"Practitioner/", "PractitionerRole/", "Patient/", "RelatedPerson/"} {
 		if strings.HasPrefix(ref, typ) {
 			return true
@@ -214,7 +214,7 @@ func person(ref string) bool {
 
 func isAuthor(c *access.Caller, n *fhir.Resource) bool {
 	for _, a := range flat.Items(n.Get("author")) {
-		if ref := flat.RefOf(a); person(ref) && slices.Contains(c.Self, ref) {
+		if ref := flat.RefOf(a); isPerson(ref) && slices.Contains(c.Self, ref) {
 			return true
 		}
 	}
