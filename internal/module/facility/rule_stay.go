@@ -138,9 +138,9 @@ func (r *ruling) come(e *lying, at int) error {
 
 // contest sets contested where the bed is another's, or its patient has another bed.
 func (r *ruling) contest(occupant, place string, contested *int) error {
-	_, err := sqldb.QueryRow(r.ctx, r.tx, []any{contested}, `SELECT 1 FROM facility_bed b WHERE b.tenant = $1 AND b.deleted_at = 0
-		AND (b.id = $2 AND b.occupant NOT IN ('', $3) OR b.id <> $2 AND b.occupant = $3 AND EXISTS (SELECT 1 FROM facility_bed c WHERE c.tenant = $1 AND c.id = $2 AND c.deleted_at = 0))`,
-		r.tenant, place, occupant)
+	_, err := sqldb.QueryRow(r.ctx, r.tx, []any{contested}, `SELECT 1 FROM facility_stay s JOIN facility_bed b ON b.tenant = s.tenant AND b.id = s.location AND b.deleted_at = 0
+		JOIN facility_bed c ON c.tenant = s.tenant AND c.id = $2 AND c.deleted_at = 0
+		WHERE s.tenant = $1 AND s.ended_at = 0 AND s.contested = 0 AND (s.location = $2 AND s.occupant <> $3 OR s.location <> $2 AND s.occupant = $3) LIMIT 1`, r.tenant, place, occupant)
 	return err
 }
 
