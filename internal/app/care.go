@@ -92,7 +92,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobsOf("notification"), Hub: c.hubOf("notification"), Log: log}); err != nil {
 		return nil, err
 	}
-	c.live, err = live.New(ctx, live.Options{Hub: c.hub, Records: c.records, Log: log, SameOrigin: x.csrf.SameOrigin, Tenant: x.tenantOf,
+	c.live, err = live.New(ctx, live.Options{Hub: c.hubOf("notification"), Records: c.records, Log: log, SameOrigin: x.csrf.SameOrigin, Tenant: x.tenantOf,
 		Authenticate: func(ctx context.Context, cred live.Credential) (access.Caller, error) {
 			return x.people.Authenticate(ctx, identity.Credentials{Tenant: cred.Tenant, Bearer: cred.Token, APIKey: cred.APIKey, Cookie: cred.Cookie, CertFingerprint: cred.Certificate,
 				Address: cred.Address, Agent: cred.Agent, Quiet: cred.Quiet})
@@ -137,5 +137,4 @@ func (c *care) tend(ctx context.Context, wg *sync.WaitGroup) {
 		c.endKafka()
 	})
 	wg.Go(func() { c.jobs.Run(ctx) })
-	wg.Go(func() { c.live.Run(ctx) })
 }

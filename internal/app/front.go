@@ -67,7 +67,7 @@ func (p *Program) serveGateway(ctx context.Context, f *front, listeners []net.Li
 	wg.Go(func() { f.learn(tending) })
 	defer func() { end(); wg.Wait() }()
 	p.sayShape(listeners, time.Since(started))
-	return p.run(ctx, listeners, handler, f.tls, f.log, func() { f.stops.Store(true) })
+	return p.serveOn(ctx, listeners, handler, f.tls, f.log, func() { f.stops.Store(true) })
 }
 
 // handler puts the parts together, as server.handler does for a process with a database.
@@ -269,8 +269,7 @@ func (f *front) owner(r *http.Request) string {
 		_, rest, _ = strings.Cut(rest, "/")
 		path = "/" + rest
 	}
-	switch path {
-	case "/openapi.json", "/api/v1/openapi.json", "/docs":
+	if path == "/openapi.json" || path == "/api/v1/openapi.json" || path == "/docs" || strings.HasPrefix(path, "/docs/") {
 		return "auth" // every process with a database can describe the whole API
 	}
 	if name := pathOwner(path); name != "" {

@@ -64,11 +64,11 @@ func (s *server) handler() (http.Handler, error) {
 		return nil, err
 	}
 	s.fhir = s.program.fhirHandler(s.store, x, cfg.MaxEntries)
-	described, err := api.Describe(api.Info{Title: "nilecare", Version: s.program.Version}, x.routes())
+	described, err := api.Documents(api.Info{Title: "nilecare", Version: s.program.Version, Description: aboutAPI}, x.routes())
 	if err != nil {
 		return nil, err
 	}
-	if s.product, err = api.New(append(x.servedRoutes(s.program.shape.runs), described), api.Remember(x.uses)); err != nil {
+	if s.product, err = api.New(append(x.servedRoutes(s.program.shape.runs), described...), api.Remember(x.uses)); err != nil {
 		return nil, err
 	}
 	table, err := json.Marshal(x.ownedRoutes())
@@ -108,6 +108,14 @@ func (s *server) handler() (http.Handler, error) {
 // everybody takes every caller for the operator of this machine.
 func everybody(context.Context, *http.Request) (access.Caller, error) { return access.System(1), nil }
 
+// aboutAPI is what the description of the product API says before its routes.
+const aboutAPI = `The product API: flat JSON, beside the FHIR API at /fhir/R4. Both are doors to the same records.
+
+Answers stand in an envelope: {"success": true, "data": …, "metadata": {"timestamp", "requestId", "version"}}, listings with "pagination" beside data and inside it. A failure is {"success": false, "error": {"code", "message", "statusCode", "details": [{"field", "message"}]}, "message", "metadata"}.
+Listings take page and limit, or the opaque cursor that pagination.next tells. fields=id,address.city keeps those members alone. Where format is offered, csv or ndjson is the whole listing as a file. A parameter that a route does not know is refused by name.
+A POST may come with an Idempotency-Key: however often it is sent within a day, it is done once.
+x-permission says who may call a route: public, known (whoever is signed in), or a permission.`
+
 // route goes by the path alone. A ServeMux would answer an odd path by a redirection; a FHIR client must get an OperationOutcome.
 func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	owner := pathOwner(r.URL.Path)
@@ -119,7 +127,7 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/.well-known/"), strings.HasPrefix(path, "/oauth2/"), strings.HasPrefix(path, fhirPath+"/.well-known/"):
 		s.pages.ServeHTTP(w, r)
-	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/auth/"):
+	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/auth/"), path == "/openapi.json", path == "/docs", strings.HasPrefix(path, "/docs/"):
 		s.product.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/socket.io/"):
 		s.platform.care.live.Handler().ServeHTTP(w, r)
@@ -138,7 +146,7 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 
 func index(w http.ResponseWriter, version string) {
 	text, err := json.MarshalIndent(map[string]string{"name": "nilecare", "version": version, "fhir": fhirPath,
-		"capabilities": fhirPath + "/metadata", "api": "/api/v1/openapi.json", "smart": fhirPath + "/.well-known/smart-configuration", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}, "", "  ")
+		"capabilities": fhirPath + "/metadata", "api": "/openapi.json", "docs": "/docs", "smart": fhirPath + "/.well-known/smart-configuration", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}, "", "  ")
 	if err != nil {
 		web.Fail(w, err)
 		return

@@ -388,10 +388,16 @@ func (x *platform) tend(ctx context.Context, runs func(service string) bool, log
 	x.care.tend(ctx, &wg)
 	for _, s := range services() {
 		if s.tend != nil && runs(s.name) {
-			s.tend(ctx, x, log, &wg)
+			s.tend(x, ctx, log, &wg)
 		}
 	}
 	return wg.Wait
+}
+
+// tendMessages keeps what tells people at it.
+func (x *platform) tendMessages(ctx context.Context, _ *slog.Logger, wg *sync.WaitGroup) {
+	wg.Go(func() { x.care.notify.Run(ctx) })
+	wg.Go(func() { x.care.live.Run(ctx) })
 }
 
 // tendPeople looks after keys, has expired rows go, and sends mail.

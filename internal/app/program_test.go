@@ -295,7 +295,9 @@ func serveOn(t *testing.T, limit time.Duration, h http.Handler) (s *server, addr
 	s.ready.Store(true)
 	ctx, stop := context.WithCancel(t.Context())
 	result = make(chan error, 1)
-	go func() { result <- s.run(ctx, l, h) }()
+	go func() {
+		result <- s.program.serveOn(ctx, []net.Listener{l}, h, nil, s.log, func() { s.ready.Store(false) })
+	}()
 	return s, l.Addr().String(), stop, result
 }
 

@@ -79,7 +79,7 @@ func (p *Program) serve(ctx context.Context, _ []string) (err error) {
 	if err := p.welcome(ctx, services, made, listeners, time.Since(started)); err != nil {
 		return errors.Join(err, closeAll(listeners))
 	}
-	return errors.Join(p.run(ctx, listeners, handler, secure, log, func() { s.ready.Store(false) }), flushWithin(flush, 5*time.Second))
+	return errors.Join(p.serveOn(ctx, listeners, handler, secure, log, func() { s.ready.Store(false) }), flushWithin(flush, 5*time.Second))
 }
 
 // listen takes the addresses that the process serves on: all of them, or none.
@@ -124,8 +124,8 @@ type server struct {
 	idle     *idleTrimmer
 }
 
-// run serves on all listeners until ctx ends, then finishes what was accepted; stopping is told first.
-func (p *Program) run(ctx context.Context, listeners []net.Listener, handler http.Handler, secure *tls.Config, log *slog.Logger, stopping func()) error {
+// serveOn serves on all listeners until ctx ends, then finishes what was accepted; stopping is told first.
+func (p *Program) serveOn(ctx context.Context, listeners []net.Listener, handler http.Handler, secure *tls.Config, log *slog.Logger, stopping func()) error {
 	failed := make(chan error, len(listeners))
 	servers := make([]*http.Server, len(listeners))
 	for i, l := range listeners {

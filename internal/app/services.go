@@ -16,8 +16,8 @@ type service struct {
 	also   []string // other names that it goes by
 	port   int      // that the contract gives it
 	routes func(x *platform) []api.Route
-	paths  []string // what it serves beside its routes; one that ends with / stands for all below it
-	tend   func(ctx context.Context, x *platform, log *slog.Logger, wg *sync.WaitGroup)
+	paths  []string                                                                     // what it serves beside its routes; one that ends with / stands for all below it
+	tend   func(x *platform, ctx context.Context, log *slog.Logger, wg *sync.WaitGroup) // nil: nothing
 }
 
 // services is the table of all of them. What a service has to read and to do in the background it gets by care.hubOf and care.jobsOf, so that this happens
@@ -25,9 +25,7 @@ type service struct {
 func services() []service {
 	return []service{
 		{name: gatewayService, also: []string{"main"}, port: 7000, routes: func(x *platform) []api.Route { return x.care.gateway.Routes() }, paths: []string{"/"}},
-		{name: "auth", also: []string{"identity"}, port: 7020, routes: (*platform).peopleRoutes, tend: func(ctx context.Context, x *platform, log *slog.Logger, wg *sync.WaitGroup) {
-			x.tendPeople(ctx, log, wg)
-		},
+		{name: "auth", also: []string{"identity"}, port: 7020, routes: (*platform).peopleRoutes, tend: (*platform).tendPeople,
 			paths: []string{"/oauth2/", "/auth/", "/scim/", "/.well-known/", fhirPath + "/.well-known/"}},
 		{name: "clinical", also: []string{"patients"}, port: 7001, routes: func(x *platform) []api.Route { return x.care.clinical.Routes() }},
 		{name: "scheduling", also: []string{"appointment", "appointments"}, port: 7040, routes: func(x *platform) []api.Route { return x.care.scheduling.Routes() }},
@@ -36,9 +34,7 @@ func services() []service {
 		{name: "medication", also: []string{"medications"}, port: 4003, routes: func(x *platform) []api.Route { return x.care.medication.Routes() }},
 		{name: "billing", port: 5003, routes: func(x *platform) []api.Route { return x.care.billing.Routes() }},
 		{name: "notification", also: []string{"notifications"}, port: 7002, routes: func(x *platform) []api.Route { return x.care.messageRoutes() }, paths: []string{"/socket.io/"},
-			tend: func(ctx context.Context, x *platform, _ *slog.Logger, wg *sync.WaitGroup) {
-				wg.Go(func() { x.care.notify.Run(ctx) })
-			}},
+			tend: (*platform).tendMessages},
 		{name: "fhir", also: []string{"audit"}, port: 6001, routes: func(x *platform) []api.Route { return x.audits.Routes() }, paths: []string{fhirPath, fhirPath + "/"}},
 	}
 }
