@@ -33,7 +33,7 @@ func TestPrecedence(t *testing.T) {
 	}
 	want := config.Config{Data: "from-file", Listen: "127.0.0.1:2", Demo: "off", LogLevel: "warn", LogFormat: "text", MaxBody: 3 << 20,
 		MaxEntries: 20000, RequestTimeout: 5 * time.Second, StopTimeout: 30 * time.Second, EncryptDatabase: true,
-		Tenant: 1, ClientCerts: "none", RateLimits: true, Registration: "off"}
+		Tenant: 1, ClientCerts: "none", RateLimits: true, Registration: "off", Target: []string{"all"}, KafkaSASL: "none"}
 	if diff := cmp.Diff(want, l.Config); diff != "" {
 		t.Error(diff)
 	}
