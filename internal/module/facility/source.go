@@ -200,14 +200,8 @@ func (t *teller) encounter(c event.Change) []event.Fact {
 
 // stay is nothing where the place is no bed.
 func (t *teller) stay(c event.Change, kind, place, occupant string, change int) []event.Fact {
-	var ward string
-	var isBed bool
-	ctx := access.With(context.Background(), access.System(c.Tenant))
-	err := t.l.Read(ctx, c.Tenant, func(q sqldb.Querier) (err error) {
-		isBed, err = sqldb.QueryRow(ctx, q, []any{&ward}, `SELECT p.ward FROM facility_bed b JOIN facility_place p ON p.tenant = b.tenant AND p.id = b.id WHERE b.tenant = $1 AND b.id = $2`, c.Tenant, place)
-		return err
-	})
-	if err != nil || !isBed {
+	ward, isBed := t.bed(c.Tenant, place)
+	if !isBed {
 		return nil
 	}
 	wardKey := ""
@@ -220,4 +214,23 @@ func (t *teller) stay(c event.Change, kind, place, occupant string, change int) 
 		patient, data.PatientID = occupant, c.Key(occupant)
 	}
 	return []event.Fact{{Kind: kind, Patient: patient, Data: data}, {Kind: "ward.capacity_updated", Data: CapacityEvent{wardKey, data.BedID, 0, change}}}
+}
+
+// lookUps is how often the ledger is asked before a change is given up as a dead letter, which an operator can have told again.
+const lookUps = 3
+
+// bed looks up whether a place is a bed, or was one, and its ward. The change's own time is not asked: a bed that has moved since is told at its new ward.
+func (t *teller) bed(tenant int32, place string) (ward string, isBed bool) {
+	ctx := access.With(context.Background(), access.System(tenant))
+	var err error
+	for range lookUps {
+		err = t.l.Read(ctx, tenant, func(q sqldb.Querier) (err error) {
+			isBed, err = sqldb.QueryRow(ctx, q, []any{&ward}, `SELECT p.ward FROM facility_bed b JOIN facility_place p ON p.tenant = b.tenant AND p.id = b.id WHERE b.tenant = $1 AND b.id = $2`, tenant, place)
+			return err
+		})
+		if err == nil {
+			return ward, isBed
+		}
+	}
+	panic(err) // a source has no other way to say that it cannot tell: nothing would be worse, for nobody would know
 }
