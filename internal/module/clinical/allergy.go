@@ -293,8 +293,8 @@ func (s *Service) allergyRoutes() []api.Route {
 		enumParam("criticality", "only these", criticalities.names()...)}
 	base := "/api/v1/allergies"
 	return []api.Route{
-		line("GET", base, "records:read", "Allergies, the newest first", nil, allergyList{}, s.serveAllergies, api.Paged(append(filters, textParam("patientId")...)...)...),
-		line("GET", "/api/v1/patients/{id}/allergies", "records:read", "A patient's allergies", nil, allergyList{}, s.serveAllergies, api.Paged(filters...)...),
+		listed(base, "records:read", "Allergies, the newest first", allergyList{}, s.serveAllergies, append(filters, textParam("patientId")...)...),
+		listed("/api/v1/patients/{id}/allergies", "records:read", "A patient's allergies", allergyList{}, s.serveAllergies, filters...),
 		line("GET", base+"/{id}", "records:read", "One allergy", nil, allergyOut{}, s.serveAllergy),
 		line("POST", base, "records:write", "Note an allergy, or that none is known", allergyIn{}, allergyOut{}, s.createAllergy),
 		line("PUT", base+"/{id}", "records:write", "Change an allergy: the fields that are sent", allergyIn{}, allergyOut{}, s.updateAllergy),

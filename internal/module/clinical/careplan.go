@@ -121,8 +121,8 @@ func (s *Service) carePlanRoutes() []api.Route {
 	base := "/api/v1/care-plans"
 	filters := []api.Param{enumParam("status", "only these", planStatuses.names()...)}
 	routes := []api.Route{
-		line("GET", base, "records:read", "Care plans, the newest first", nil, carePlanList{}, s.serveCarePlans, api.Paged(append(filters, textParam("patientId", "encounterId")...)...)...),
-		line("GET", "/api/v1/patients/{id}/care-plans", "records:read", "A patient's care plans", nil, carePlanList{}, s.serveCarePlans, api.Paged(filters...)...),
+		listed(base, "records:read", "Care plans, the newest first", carePlanList{}, s.serveCarePlans, append(filters, textParam("patientId", "encounterId")...)...),
+		listed("/api/v1/patients/{id}/care-plans", "records:read", "A patient's care plans", carePlanList{}, s.serveCarePlans, filters...),
 		line("GET", base+"/{id}", "records:read", "One care plan", nil, carePlanOut{}, s.serveCarePlan),
 		line("POST", base, "records:write", "Make a care plan, with goals and activities", carePlanIn{}, carePlanOut{}, s.createCarePlan),
 		line("PUT", base+"/{id}", "records:write", "Change a care plan: the fields that are sent; activities takes the place of all", carePlanIn{}, carePlanOut{}, s.updateCarePlan),

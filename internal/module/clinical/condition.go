@@ -127,16 +127,16 @@ func (s *Service) conditionRoutes() []api.Route {
 	conditions, problems := conditionVerbs{s, "", "condition", "conditions"}, conditionVerbs{s, problemItem, "problem", "problems"}
 	base, list := "/api/v1/conditions", "/api/v1/problem-list"
 	return []api.Route{
-		line("GET", base, "records:read", "Conditions, the newest first", nil, conditionList{}, conditions.list, api.Paged(all...)...),
-		line("GET", "/api/v1/patients/{id}/conditions", "records:read", "A patient's conditions", nil, conditionList{}, conditions.list, api.Paged(all...)...),
+		listed(base, "records:read", "Conditions, the newest first", conditionList{}, conditions.list, all...),
+		listed("/api/v1/patients/{id}/conditions", "records:read", "A patient's conditions", conditionList{}, conditions.list, all...),
 		line("GET", base+"/{id}", "records:read", "One condition", nil, conditionOut{}, conditions.read),
 		line("POST", base, "records:write", "Note a condition", conditionIn{}, conditionOut{}, conditions.create),
 		line("PUT", base+"/{id}", "records:write", "Change a condition: the fields that are sent", conditionIn{}, conditionOut{}, conditions.update),
 		line("PATCH", base+"/{id}/resolve", "records:write", "A condition is over", resolveIn{}, conditionOut{}, conditions.resolve("resolved")),
 		line("DELETE", base+"/{id}", "records:write", "A condition was entered in error", nil, conditionOut{}, conditions.withdraw),
 
-		line("GET", list, "problem-list:read", "Problems, the newest first", nil, problemList{}, problems.list, api.Paged(filters...)...),
-		line("GET", list+"/patient/{id}", "problem-list:read", "A patient's problem list", nil, problemList{}, problems.list, api.Paged(filters...)...),
+		listed(list, "problem-list:read", "Problems, the newest first", problemList{}, problems.list, filters...),
+		listed(list+"/patient/{id}", "problem-list:read", "A patient's problem list", problemList{}, problems.list, filters...),
 		line("POST", list+"/search", "problem-list:read", "Search problems: the filters of the listing, in the body", problemSearch{}, problemList{}, s.searchProblems),
 		line("GET", list+"/statistics", "problem-list:read", "How many problems there are of each status", nil, problemStatistics{}, s.serveProblemStatistics, textParam("patientId")...),
 		line("GET", list+"/{id}", "problem-list:read", "One problem", nil, conditionOut{}, problems.read),

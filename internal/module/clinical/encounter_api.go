@@ -2,6 +2,7 @@ package clinical
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -102,10 +103,11 @@ func (s *Service) encounterRoutes() []api.Route {
 	filters := slices.Concat(textParam("providerId", "facilityId", "departmentId"), dateParam("dateFrom", "dateTo"), []api.Param{
 		enumParam("status", "only these", encounterStatuses.names()...), enumParam("type", "only these", encounterTypes.names()...)})
 	routes := []api.Route{
-		line("GET", "/api/v1/encounters", "encounters:read", "Encounters, the newest first", nil, encounterList{}, s.serveEncounters, api.Paged(append(filters, textParam("patientId")...)...)...),
-		line("GET", "/api/v1/patients/{id}/encounters", "encounters:read", "A patient's encounters, the newest first", nil, encounterList{}, s.serveEncounters, api.Paged(filters...)...),
+		listed("/api/v1/encounters", "encounters:read", "Encounters, the newest first", encounterList{}, s.serveEncounters, append(filters, textParam("patientId")...)...),
+		listed("/api/v1/patients/{id}/encounters", "encounters:read", "A patient's encounters, the newest first", encounterList{}, s.serveEncounters, filters...),
 		line("GET", one, "encounters:read", "One encounter", nil, encounterOut{}, s.serveEncounter),
 		line("POST", "/api/v1/encounters", "encounters:create", "Begin or plan an encounter", encounterIn{}, encounterOut{}, s.createEncounter),
+		line("POST", "/api/v1/bulk/encounters", "encounters:create", "Begin or plan many encounters, with an outcome for each", api.BulkIn, api.BulkOut{}, s.createEncounters),
 		line("PUT", one, "encounters:update", "Change an encounter: the fields that are sent", encounterIn{}, encounterOut{}, s.updateEncounter),
 		line("PATCH", one, "encounters:update", "Change an encounter: the fields that are sent", encounterIn{}, encounterOut{}, s.updateEncounter),
 		line("PATCH", one+"/status", "encounters:update", "Bring an encounter to another status", moveIn{}, encounterOut{}, s.moveTo("")),
@@ -332,44 +334,71 @@ func (s *Service) createEncounter(w http.ResponseWriter, r *http.Request) error 
 	if err := api.Decode(r, &in); err != nil {
 		return err
 	}
-	ctx := r.Context()
-	patient, err := s.Records.Ref(ctx, "patientId", "Patient", said(in.PatientID))
+	one, warnings, err := s.newEncounter(r.Context(), &in)
 	if err != nil {
 		return err
 	}
+	return s.answerEncounter(w, r, http.StatusCreated, one, warnings)
+}
+
+func (s *Service) createEncounters(w http.ResponseWriter, r *http.Request) error {
+	return api.Bulk(w, r, func(ctx context.Context, _ int, item json.RawMessage) (any, error) {
+		var in encounterIn
+		if err := api.Item(item, &in); err != nil {
+			return nil, err
+		}
+		one, warnings, err := s.newEncounter(ctx, &in)
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.tellEncounters(ctx, []*flat.Record{one})
+		if err != nil {
+			return nil, err
+		}
+		all[0].Warnings = warnings
+		return all[0], nil
+	})
+}
+
+// newEncounter makes an encounter of a request, with what was found in it.
+func (s *Service) newEncounter(ctx context.Context, in *encounterIn) (*flat.Record, []string, error) {
+	patient, err := s.Records.Ref(ctx, "patientId", "Patient", said(in.PatientID))
+	if err != nil {
+		return nil, nil, err
+	}
 	e := fhir.NewResource("Encounter")
 	if err := flat.Set(e.Node, "subject", reference(patient)); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if in.ProviderID == nil {
 		in.ProviderID = new(string)
 	}
 	if said(in.Type, in.EncounterType) == "" {
-		return missing("type")
+		return nil, nil, missing("type")
 	}
-	if err := s.firstStatus(e, &in); err != nil {
-		return err
+	if err := s.firstStatus(e, in); err != nil {
+		return nil, nil, err
 	}
-	refs, err := s.encounterRefs(ctx, &in, patient)
+	refs, err := s.encounterRefs(ctx, in, patient)
 	if err == nil {
-		err = s.fillEncounter(e, &in, refs)
+		err = s.fillEncounter(e, in, refs)
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	changes, err := s.withEncounter(ctx, e, &in, patient)
+	changes, err := s.withEncounter(ctx, e, in, patient)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	warnings, err := s.openInpatient(ctx, e, patient)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	written, err := s.Records.Write(ctx, changes...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return s.answerEncounter(w, r, http.StatusCreated, written[0], warnings)
+	return written[0], warnings, nil
 }
 
 // firstStatus decides what a new encounter begins as. Where nothing is said, one with an end is finished, one that has begun is in progress, and one

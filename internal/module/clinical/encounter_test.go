@@ -224,3 +224,20 @@ func TestAnAppointmentOfAnotherPatientIsNoEncounters(t *testing.T) {
 		w.must(http.StatusCreated, "d1", "POST", "/api/v1/encounters", o{"patientId": w.key("Patient", "p2"), "type": "outpatient", "appointmentId": ap}).want(t, o{"data.appointmentId": ap})
 	})
 }
+
+func TestManyEncountersAtOnceAndAsAFile(t *testing.T) {
+	eachWard(t, func(t *testing.T, w *ward) {
+		item := o{"patientId": w.key("Patient", "p1"), "type": "outpatient", "reason": "=cmd()", "startDate": "2026-02-01"}
+		a := w.must(http.StatusMultiStatus, "d1", "POST", "/api/v1/bulk/encounters", o{"items": []o{item, {"patientId": "999", "type": "outpatient"}, item}})
+		a.want(t, o{"data.succeeded": 2, "data.failed": 1, "data.results.0.data.patientName": "P1 Ali", "data.results.1.status": 422})
+		w.must(http.StatusForbidden, "desk", "POST", "/api/v1/bulk/encounters", o{"items": []o{item}})
+		file := w.must(http.StatusOK, "d1", "GET", "/api/v1/encounters?format=csv&fields=id,reason,startDate", nil)
+		if lines := strings.Split(strings.TrimSpace(file.raw), "\n"); len(lines) != 3 || !strings.Contains(lines[1], "'=cmd()") || !strings.Contains(lines[1], "2026-02-01") {
+			t.Error(file.raw)
+		}
+		rows := w.must(http.StatusOK, "d1", "GET", "/api/v1/encounters?format=ndjson", nil)
+		if strings.Count(rows.raw, "\n") != 2 {
+			t.Error(rows.raw)
+		}
+	})
+}

@@ -105,8 +105,8 @@ func (s *Service) noteRoutes() []api.Route {
 	kinds := enumParam("type", "only these kinds", noteKindNames()...)
 	base := "/api/v1/notes"
 	return append(routes,
-		line("GET", base, "records:read", "Notes of all kinds, the newest first", nil, noteList{}, all.list, api.Paged(append(noteFilters(), kinds)...)...),
-		line("GET", base+"/to-cosign", "records:read", "Signed notes that await the caller's second signature", nil, noteList{}, s.notesToCosign, api.Paged()...),
+		listed(base, "records:read", "Notes of all kinds, the newest first", noteList{}, all.list, append(noteFilters(), kinds)...),
+		listed(base+"/to-cosign", "records:read", "Signed notes that await the caller's second signature", noteList{}, s.notesToCosign),
 		line("GET", base+"/{id}", "records:read", "One note", nil, noteOut{}, all.read),
 		line("GET", base+"/{id}/versions", "records:read", "The versions of a note, the newest first, with what changed", nil, noteVersions{}, all.versions),
 		line("POST", base, "records:write", "Write a draft of a note", noteIn{}, noteOut{}, all.create),
@@ -126,7 +126,7 @@ func noteFilters() []api.Param {
 func (v noteVerbs) routes(base, permissions, what string) []api.Route {
 	has := func(verb string) string { return permissions + ":" + verb }
 	return []api.Route{
-		line("GET", base, has("read"), "The "+what+" notes, the newest first", nil, noteList{}, v.list, api.Paged(noteFilters()...)...),
+		listed(base, has("read"), "The "+what+" notes, the newest first", noteList{}, v.list, noteFilters()...),
 		line("GET", base+"/statistics", has("read"), "How many "+what+" notes there are of each status", nil, noteStatistics{}, v.statistics, textParam("patientId")...),
 		line("GET", base+"/{id}", has("read"), "One "+what+" note", nil, noteOut{}, v.read),
 		line("GET", base+"/{id}/{part}", has("read"), "A note's versions ({id}/versions), or a patient's notes (patient/{id})", nil, nil, v.part, api.Paged(noteFilters()...)...),

@@ -271,8 +271,15 @@ func (k *known) name(ref string) string {
 	return one.Res.Str("name")
 }
 
-// listing serves a page of what q finds, each record as render makes it.
+// listing serves a page of what q finds, each record as render makes it; or all of it, as the file that the request asks for.
 func listing[T any](s *Service, w http.ResponseWriter, r *http.Request, name string, q flat.Query, render func(context.Context, []*flat.Record) ([]T, error)) error {
+	file, err := api.Exports(r)
+	if err != nil {
+		return err
+	}
+	if file {
+		return api.Export(w, r, name, nil, func(yield func(any) error) error { return exported(r.Context(), s, q, render, yield) })
+	}
 	found, err := s.Records.Find(r.Context(), q)
 	if err != nil {
 		return err
@@ -285,6 +292,33 @@ func listing[T any](s *Service, w http.ResponseWriter, r *http.Request, name str
 		all = []T{}
 	}
 	return api.List(w, r, obj{name: all}, found.PageOf(q))
+}
+
+// exported yields all that q finds, page after page.
+func exported[T any](ctx context.Context, s *Service, q flat.Query, render func(context.Context, []*flat.Record) ([]T, error), yield func(any) error) error {
+	q.Page, q.Limit, q.Cursor = 1, 200, ""
+	for {
+		found, err := s.Records.Find(ctx, q)
+		if err != nil {
+			return err
+		}
+		if err := api.Exportable(found.Total); err != nil && !q.NoTotal {
+			return err
+		}
+		all, err := render(ctx, found.Records)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if err := yield(all[i]); err != nil {
+				return err
+			}
+		}
+		if found.Next == "" {
+			return nil
+		}
+		q.Cursor, q.NoTotal = found.Next, true
+	}
 }
 
 // refTo adds the parameter that a record refers to what an id of the product API means.
@@ -445,6 +479,13 @@ func hasCode(list *fhir.Node, system, code string) bool {
 // line is a line of the table.
 func line(method, path, permission, summary string, in, out any, serve func(http.ResponseWriter, *http.Request) error, params ...api.Param) api.Route {
 	return api.Route{Method: method, Path: path, Need: api.Permission(permission), Summary: summary, In: in, Out: out, Params: params, Serve: serve}
+}
+
+// listed is a line of the table that is a listing, by page or as a file.
+func listed(path, permission, summary string, out any, serve func(http.ResponseWriter, *http.Request) error, filters ...api.Param) api.Route {
+	r := line(http.MethodGet, path, permission, summary, nil, out, serve, api.Paged(filters...)...)
+	r.Exports = true
+	return r
 }
 
 func textParam(names ...string) []api.Param {

@@ -165,9 +165,9 @@ func (s *Service) referralRoutes() []api.Route {
 	all := append(slices.Clone(filters), append(textParam("patientId", "providerId", "requesterId", "organizationId"),
 		api.Param{Name: "direction", Enum: []string{"inbound", "outbound"}, Help: "inbound: to the caller or where they work; outbound: from the caller"})...)
 	routes := []api.Route{
-		line("GET", base, "referrals:read", "Referrals, the newest first", nil, referralList{}, s.serveReferrals(""), api.Paged(all...)...),
-		line("GET", base+"/inbound", "referrals:read", "Referrals to the caller, or to where they work", nil, referralList{}, s.serveReferrals("inbound"), api.Paged(filters...)...),
-		line("GET", base+"/outbound", "referrals:read", "Referrals that the caller made", nil, referralList{}, s.serveReferrals("outbound"), api.Paged(filters...)...),
+		listed(base, "referrals:read", "Referrals, the newest first", referralList{}, s.serveReferrals(""), all...),
+		listed(base+"/inbound", "referrals:read", "Referrals to the caller, or to where they work", referralList{}, s.serveReferrals("inbound"), filters...),
+		listed(base+"/outbound", "referrals:read", "Referrals that the caller made", referralList{}, s.serveReferrals("outbound"), filters...),
 		line("GET", base+"/{id}", "referrals:read", "One referral", nil, referralOut{}, s.serveReferral),
 		line("POST", base, "referrals:create", "Refer a patient", referralIn{}, referralOut{}, s.createReferral),
 		line("PUT", base+"/{id}", "referrals:update", "Change a referral that nobody has taken up: the fields that are sent", referralIn{}, referralOut{}, s.updateReferral),
