@@ -92,7 +92,7 @@ func (s *Service) serveNewFeed(w http.ResponseWriter, r *http.Request) error {
 	now := s.Clock().UnixMicro()
 	err = s.Ledger.Update(ctx, c.Tenant, func(tx sqldb.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO scheduling_feed (tenant, id, hash, actor, details, used_at, created_by, created_at, updated_by, updated_at, deleted_at)
-			VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $6, $7, 0)`, c.Tenant, num, hash[:], ref, in.Details, c.Who, now)
+			VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $6, $7, 0)`, c.Tenant, num, hash[:], ref, bit(in.Details), c.Who, now)
 		return err
 	})
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Service) serveEndFeed(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = s.Ledger.Update(ctx, c.Tenant, func(tx sqldb.Tx) (err error) {
 			n, err = tx.Exec(ctx, "UPDATE scheduling_feed SET deleted_at = $3, updated_at = $3, updated_by = $4 WHERE tenant = $1 AND id = $2 AND deleted_at = 0 AND (created_by = $4 OR $5 = 1)",
-				c.Tenant, num, s.Clock().UnixMicro(), c.Who, c.Permits("settings:update"))
+				c.Tenant, num, s.Clock().UnixMicro(), c.Who, bit(c.Permits("settings:update")))
 			return err
 		})
 		if err != nil {
@@ -235,7 +235,7 @@ func sendCalendar(w http.ResponseWriter, c *ics.Calendar) error {
 	w.Header().Set("Cache-Control", "private, no-cache")
 	w.WriteHeader(http.StatusOK)
 	// A client that has gone away cannot be told so.
-	_, _ = w.Write([]byte(c.Serialize()))
+	_, _ = w.Write([]byte(c.Serialize(ics.WithNewLineWindows)))
 	return nil
 }
 
@@ -249,7 +249,8 @@ func (s *Service) calendarFile(ctx context.Context, all []*flat.Record, details,
 	if err != nil {
 		return nil, err
 	}
-	c := ics.NewCalendarFor("-//nilecare//appointments//EN")
+	c := ics.NewCalendar()
+	c.SetProductId("-//nilecare//appointments//EN")
 	c.SetMethod(ics.MethodPublish)
 	c.SetXPublishedTTL("PT1H")
 	for i := range shown {

@@ -48,7 +48,7 @@ type skipped struct {
 
 func (s *Service) seriesRoutes() []api.Route {
 	read, create, update, cancel := api.Permission("appointments:read"), api.Permission("appointments:create"), api.Permission("appointments:update"), api.Permission("appointments:cancel")
-	const path = "/api/v1/appointments/series"
+	const path = "/api/v1/appointment-series"
 	from := api.Param{Name: "from", Type: api.Date, Help: "those of this day and later; today where nothing is said"}
 	return []api.Route{
 		{Method: "POST", Path: path, Need: create, Summary: "Book appointments that recur", In: seriesIn{}, Out: seriesJSON{}, Serve: s.serveSeries},
@@ -146,7 +146,7 @@ func (s *Service) bookSeries(ctx context.Context, in *seriesIn, b Booking) (id i
 	var made []occurrence
 	for _, at := range starts {
 		one := b
-		one.start, one.Minutes = &at, first.Minutes
+		one.start, one.Minutes, one.Date, one.Time = &at, first.Minutes, "", ""
 		c, err := s.booking(ctx, one)
 		if err == nil {
 			err = flat.SetIdentifier(c.Resource, SeriesSystem, "", decimal(id))

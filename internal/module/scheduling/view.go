@@ -106,6 +106,7 @@ type appointmentJSON struct {
 	Cancellation string  `json:"cancellationReason,omitempty"`
 	HeldUntil    string  `json:"heldUntil,omitempty"`
 	Overbooked   bool    `json:"overbooked,omitempty"`
+	SeriesID     string  `json:"seriesId,omitempty"`
 
 	PatientFirstName  string `json:"patientFirstName"`
 	PatientLastName   string `json:"patientLastName"`
@@ -270,7 +271,7 @@ func (s *Service) showOne(ctx context.Context, r *flat.Record, w parties, people
 	a := readAppointment(r.Res)
 	one := appointmentJSON{
 		ID: r.Key(), TimeZone: zone.String(), Status: statusOf(r.Res), Reason: reasonOf(r.Res), Notes: r.Res.Str("comment"), Type: typeOf(r.Res), Priority: priorityOf(r.Res),
-		Cancellation: flat.Text(r.Res.Get("cancelationReason")), Overbooked: a.overbook, CreatedAt: flat.Created(r), UpdatedAt: flat.Stamp(r), Version: r.VID,
+		Cancellation: flat.Text(r.Res.Get("cancelationReason")), Overbooked: a.overbook, SeriesID: seriesIDOf(r.Res), CreatedAt: flat.Created(r), UpdatedAt: flat.Stamp(r), Version: r.VID,
 	}
 	if a.timed {
 		from, to := time.UnixMicro(a.at.From).In(zone), time.UnixMicro(a.at.To).In(zone)
