@@ -120,8 +120,9 @@ func (s *Service) feeds(ctx context.Context, tenant int32, where string, args ..
 	err := s.Ledger.Read(ctx, tenant, func(q sqldb.Querier) error {
 		return sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
 			var f feed
-			err := rows.Scan(&f.id, &f.hash, &f.actor, &f.details, &f.who, &f.made, &f.used)
-			f.hash = slices.Clone(f.hash)
+			var details int
+			err := rows.Scan(&f.id, &f.hash, &f.actor, &details, &f.who, &f.made, &f.used)
+			f.hash, f.details = slices.Clone(f.hash), details == 1
 			out = append(out, f)
 			return err
 		}, "SELECT id, hash, actor, details, created_by, created_at, used_at FROM scheduling_feed WHERE tenant = $1 AND deleted_at = 0 AND "+where, append([]any{tenant}, args...)...)
