@@ -158,7 +158,9 @@ func (s *Store) Changes(ctx context.Context, after int64, types []string, limit 
 
 // Settled returns the event up to which [Store.Changes] tells of everything, in any tenant, and the newest that was given out: where that is larger, changes
 // are committed or under way that are not told of yet.
-func (s *Store) Settled(ctx context.Context) (settled, last int64, err error) { return s.engine.Settled(ctx) }
+func (s *Store) Settled(ctx context.Context) (settled, last int64, err error) {
+	return s.engine.Settled(ctx)
+}
 
 // Shared reports that other processes may use the database at the same time.
 func (s *Store) Shared() bool { return s.engine.Dialect().Shared }
