@@ -321,6 +321,10 @@ func exported[T any](ctx context.Context, s *Service, q flat.Query, render func(
 	}
 }
 
+// idFields are the product API's names of the parameters that take an id.
+var idFields = map[string]string{"patient": "patientId", "encounter": "encounterId", "participant": "providerId", "performer": "providerId", "author": "authorId",
+	"requester": "requesterId", "service-provider": "departmentId"}
+
 // refTo adds the parameter that a record refers to what an id of the product API means.
 func (s *Service) refTo(ctx context.Context, q *flat.Query, param, typ, id string) error {
 	if id == "" {
@@ -331,7 +335,7 @@ func (s *Service) refTo(ctx context.Context, q *flat.Query, param, typ, id strin
 		return err
 	}
 	if !fhir.ValidID(name) {
-		return fault.At(fault.Invalid, param, "is no id").WithCode("value")
+		return fault.At(fault.Invalid, idFields[param], "is no id").WithCode("value")
 	}
 	q.With(param, typ+"/"+name)
 	return nil
@@ -399,20 +403,19 @@ func (s *Service) practitioner(ctx context.Context, field, id string) (string, e
 	return "", fault.At(fault.Invalid, field, "is missing, and who asks is no practitioner").WithCode("required")
 }
 
-// samePatient refuses a record of another patient.
+// samePatient is the reference to a record of the patient; one of another is refused, and the field is named.
 func (s *Service) samePatient(ctx context.Context, field, typ, id, patient, element string) (string, error) {
-	ref, err := s.Records.Ref(ctx, field, typ, id)
-	if err != nil {
-		return "", err
-	}
 	one, err := s.Records.Read(ctx, typ, id)
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Gone) {
+		return "", fault.At(fault.Unprocessable, field, "there is no %s with this id", typ)
+	}
 	if err != nil {
 		return "", err
 	}
 	if flat.RefOf(one.Res.Get(element)) != patient {
 		return "", fault.At(fault.Unprocessable, field, "this %s is of another patient", typ)
 	}
-	return ref, nil
+	return one.Ref(), nil
 }
 
 // annotation is an Annotation of the caller.
