@@ -498,7 +498,8 @@ func (s *Service) layTime(ctx context.Context, r *fhir.Resource, p *planned, c C
 	if p.Overbook && !readAppointment(r).overbook {
 		x := r.Get("extension")
 		if x == nil {
-			x = r.Set("extension", fhir.NewArray())
+			x = fhir.NewArray()
+			r.Set("extension", x)
 		}
 		one := fhir.NewObject()
 		one.Set("url", fhir.NewString(OverbookExtension))
@@ -529,7 +530,8 @@ func (s *Service) replaceActor(r *fhir.Resource, typ, ref string) error {
 	}
 	list := r.Get("participant")
 	if list == nil {
-		list = r.Set("participant", fhir.NewArray())
+		list = fhir.NewArray()
+		r.Set("participant", list)
 	}
 	one, err := fhir.Parse([]byte(`{"actor":{},"required":"required"}`))
 	if err != nil {

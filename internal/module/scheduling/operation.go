@@ -503,7 +503,8 @@ func (s *Service) addPatients(ctx context.Context, r *fhir.Resource, refs []stri
 		}
 		list := r.Get("participant")
 		if list == nil {
-			list = r.Set("participant", fhir.NewArray())
+			list = fhir.NewArray()
+			r.Set("participant", list)
 		}
 		one, err := fhir.Parse([]byte(`{"actor":{},"required":"required","status":"needs-action"}`))
 		if err != nil {

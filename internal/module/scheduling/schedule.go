@@ -1,9 +1,12 @@
 package scheduling
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -285,6 +288,7 @@ func (s *Service) absencesOf(ctx context.Context, a actor) ([]Absence, error) {
 		}
 		out = append(out, one)
 	}
+	slices.SortFunc(out, func(a, b Absence) int { return cmp.Or(strings.Compare(a.From, b.From), strings.Compare(a.ID, b.ID)) })
 	return out, nil
 }
 

@@ -306,3 +306,5 @@ func refused(t testing.TB, err error) *fault.Error {
 	e, _ := err.(*fault.Error)
 	return e
 }
+
+func decimal(n int64) string { return fmt.Sprint(n) }
