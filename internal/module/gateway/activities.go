@@ -24,12 +24,13 @@ type activity struct {
 	Timestamp string `json:"timestamp"`
 }
 
-// listings are where activities come from: the type, the path, and the name of the list in data.
-var listings = [...]struct{ typ, path, list string }{
-	{"patient", "/api/v1/patients", "patients"}, {"appointment", "/api/v1/appointments", "appointments"}, {"encounter", "/api/v1/encounters", "encounters"},
+// listings are where activities come from: the type, the path, the name of the list in data, and how to ask for the last ones where that is not how it
+// is sorted anyway.
+var listings = [...]struct{ typ, path, list, sort string }{
+	{"patient", "/api/v1/patients", "patients", "-updatedAt"}, {"appointment", "/api/v1/appointments", "appointments", "-updatedAt"}, {"encounter", "/api/v1/encounters", "encounters", ""},
 }
 
-// activities answers GET /api/v1/dashboard/activities: of each listing those that were changed last.
+// activities answers GET /api/v1/dashboard/activities: patients and appointments that were changed last, and encounters that began last.
 func (s *Service) activities(w http.ResponseWriter, r *http.Request) error {
 	limit := 20
 	if v := r.URL.Query().Get("limit"); v != "" {
@@ -37,7 +38,11 @@ func (s *Service) activities(w http.ResponseWriter, r *http.Request) error {
 	}
 	questions := map[string]question{}
 	for _, l := range listings {
-		questions[l.typ] = question{l.path, url.Values{"limit": {strconv.Itoa(limit)}, "sort": {"-updatedAt"}}}
+		query := url.Values{"limit": {strconv.Itoa(limit)}}
+		if l.sort != "" {
+			query.Set("sort", l.sort)
+		}
+		questions[l.typ] = question{l.path, query}
 	}
 	all := []activity{}
 	unavailable := map[string]string{}

@@ -23,7 +23,7 @@ func completeParts(id string) map[string]question {
 		"appointments": {path: "/api/v1/appointments", query: of},
 		"medications":  {path: "/api/v1/medications", query: of},
 		"labOrders":    {path: "/api/v1/labs", query: of},
-		"vitalSigns":   {path: "/api/v1/vital-signs/patient/" + id, query: url.Values{"limit": {completeLimit}}},
+		"vitalSigns":   {path: "/api/v1/patients/" + id + "/vital-signs", query: url.Values{"limit": {completeLimit}}},
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 	noTasks = "no service keeps tasks yet"
 )
 
-// figure is one figure of a dashboard: its name, and where it comes from: the statistics and the field, "labs" and "byStatus.open"; or why nobody knows it.
+// figure is one figure of a dashboard: its name, and where it comes from: the statistics and the field, "labs" and "today.waiting"; or why nobody knows it.
 type figure struct{ name, from, field, why string }
 
 // dashboard is what a role sees first.
@@ -45,7 +45,7 @@ const adminPermission = "system:admin"
 
 var dashboards = []dashboard{
 	{name: "doctor", role: "doctor", summary: "A doctor's day", own: true, figures: []figure{
-		{"today_appointments", "appointments", "todayAppointments", ""}, {"upcoming_appointments", "appointments", "upcoming", ""}, {"completed_today", "appointments", "byStatus.completed", ""},
+		{"today_appointments", "appointments", "todayAppointments", ""}, {"upcoming_appointments", "appointments", "upcoming", ""}, {"completed_today", "appointments", "today.completed", ""},
 		{"total_patients", "patients", "totalPatients", ""}, {"active_patients", "patients", "activePatients", ""},
 		{"pending_labs", "labs", "pendingTests", ""}, {"critical_labs", "labs", "criticalResults", ""},
 		{"active_prescriptions", "medications", "activePrescriptions", ""}, {"expiring_prescriptions", "medications", "expiringPrescriptions", ""},
@@ -55,8 +55,8 @@ var dashboards = []dashboard{
 		{"pending_vitals", "patients", "pendingVitals", ""}, {"critical_vitals", "patients", "criticalVitals", ""},
 	}},
 	{name: "receptionist", role: "receptionist", summary: "The day at the reception", figures: []figure{
-		{"today_appointments", "appointments", "todayAppointments", ""}, {"checked_in", "appointments", "byStatus.checkedIn", ""}, {"waiting", "appointments", "byStatus.waiting", ""},
-		{"completed", "appointments", "byStatus.completed", ""}, {"cancelled", "appointments", "byStatus.cancelled", ""},
+		{"today_appointments", "appointments", "todayAppointments", ""}, {"checked_in", "appointments", "today.checkedIn", ""}, {"waiting", "appointments", "today.waiting", ""},
+		{"completed", "appointments", "today.completed", ""}, {"cancelled", "appointments", "today.cancelled", ""},
 	}},
 	{name: "admin", role: "admin", summary: "Users, facilities, and how the services do", health: true, figures: []figure{
 		{"total_users", "users", "totalUsers", ""}, {"active_users", "users", "activeUsers", ""}, {"total_facilities", "facilities", "totalFacilities", ""},

@@ -155,7 +155,7 @@ func get(t testing.TB, url, role string, headers ...string) *answer {
 func hospital() *peers {
 	return &peers{answers: map[string]string{
 		"/api/v1/stats/patients":     `{"totalPatients":1200,"newThisMonth":40,"activePatients":90}`,
-		"/api/v1/stats/appointments": `{"todayAppointments":12,"upcoming":30,"byStatus":{"scheduled":3,"checkedIn":2,"completed":4,"cancelled":1,"waiting":2}}`,
+		"/api/v1/stats/appointments": `{"todayAppointments":12,"upcoming":30,"byStatus":{"completed":900},"today":{"scheduled":3,"checkedIn":2,"completed":4,"cancelled":1,"waiting":2}}`,
 		"/api/v1/stats/labs":         `{"pendingTests":5,"inProgress":2,"completedToday":9,"criticalResults":1,"averageTurnaround":null,"unavailable":{"averageTurnaround":"no report"}}`,
 		"/api/v1/stats/medications":  `{"activePrescriptions":300,"pendingPrescriptions":20,"expiringPrescriptions":6,"dispensedToday":8,"administeredToday":11,"dueDoses":null,"unavailable":{"dueDoses":"no record says when"}}`,
 		"/api/v1/stats/invoices":     `{"outstandingInvoices":3,"outstanding":1500.25,"paymentsToday":null,"revenueToday":null,"pendingClaims":2,"approvedClaims":1,"unavailable":{"paymentsToday":"no payments","revenueToday":"no payments"}}`,
@@ -285,7 +285,7 @@ func TestThePartsAreAskedAtOnce(t *testing.T) {
 func TestAPatientInOneAnswer(t *testing.T) {
 	p := &peers{answers: map[string]string{
 		"/api/v1/patients/12": `{"id":"12","patient":{"id":"12","firstName":"Amina"}}`, "/api/v1/appointments": `{"appointments":[{"id":"1"},{"id":"2"}]}`,
-		"/api/v1/labs": "503 try again", "/api/v1/vital-signs/patient/12": `[{"id":"9"}]`, "/api/v1/medications": "raw<html>",
+		"/api/v1/labs": "503 try again", "/api/v1/patients/12/vital-signs": `[{"id":"9"}]`, "/api/v1/medications": "raw<html>",
 	}}
 	url := serve(t, p, nil)
 	a := get(t, url+"/api/v1/patients/12/complete", "doctor")

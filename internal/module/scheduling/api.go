@@ -56,7 +56,7 @@ func (s *Service) appointmentRoutes() []api.Route {
 	filters := []api.Param{
 		{Name: "status", Many: true, Help: "scheduled, confirmed, checked-in, in-progress, completed, cancelled, no-show, held, proposed, waitlist, entered-in-error; the first seven where nothing is said"},
 		provider, {Name: "patientId"}, {Name: "facilityId"}, {Name: "date", Type: api.Date}, {Name: "dateFrom", Type: api.Date}, {Name: "dateTo", Type: api.Date, Help: "the last day, itself included"},
-		{Name: "sort", Enum: []string{"date", "-date"}, Help: "-date, the latest first, where nothing is said"},
+		{Name: "sort", Enum: []string{"date", "-date", "-updatedAt"}, Help: "-date, the latest first, where nothing is said; -updatedAt, the last changed first"},
 	}
 	to := func(status string) func(http.ResponseWriter, *http.Request) error {
 		return func(w http.ResponseWriter, r *http.Request) error { return s.serveMove(w, r, status) }

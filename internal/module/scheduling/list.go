@@ -208,9 +208,11 @@ func (s *Service) serveList(w http.ResponseWriter, r *http.Request) error {
 	if err := filterDays(&q, v, zone); err != nil {
 		return err
 	}
-	q.Sort = "-date"
-	if v.Get("sort") != "" {
-		q.Sort = v.Get("sort")
+	switch q.Sort = v.Get("sort"); q.Sort {
+	case "":
+		q.Sort = "-date"
+	case "-updatedAt":
+		q.Sort = "-_lastUpdated"
 	}
 	return s.listed(w, r, q)
 }
