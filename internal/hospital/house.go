@@ -146,7 +146,7 @@ func (t *bundle) bed(wardKey string, specialty, number int, status, dept, ward s
 	if status == "O" {
 		text = "Occupied"
 	}
-	return resource("Location", t.live.equipment(number), identifier(systemLocation, key), s("status", "active"),
+	return resource("Location", t.live.equipment(number), t.live.bedIdentifiers(key, number), s("status", "active"),
 		n("operationalStatus", coding(v2Bed, status, text)), s("name", "Bed "+strconv.Itoa(number)), s("mode", "instance"), t.live.bedType(specialty),
 		n("physicalType", physical("bd", "Bed")), ref("managingOrganization", dept), ref("partOf", ward))
 }

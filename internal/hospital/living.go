@@ -31,6 +31,7 @@ const (
 const (
 	facilityType = "urn:x-nilecare:facility-type"
 	facilityCode = "urn:x-nilecare:facility-code"
+	bedNumber    = "urn:x-nilecare:bed-number"
 	wardTypes    = "urn:x-nilecare:ward-type"
 	bedTypes     = "urn:x-nilecare:bed-type"
 	equipmentURL = "urn:x-nilecare:bed-equipment"
@@ -103,6 +104,13 @@ func (l *living) bedType(specialty int) field {
 	}
 	code := []string{"standard", "pediatric", "maternity", "standard"}[specialty]
 	return list("type", concept(bedTypes, code, "", ""))
+}
+
+func (l *living) bedIdentifiers(key string, number int) field {
+	if l == nil {
+		return identifier(systemLocation, key)
+	}
+	return list("identifier", object(s("system", systemLocation), s("value", key)), object(s("system", bedNumber), s("value", strconv.Itoa(number))))
 }
 
 // equipment says that every bed has oxygen, and the first of a ward a monitor.

@@ -332,7 +332,7 @@ func (r *ruling) taken(b *bed, code, why string) error {
 	if len(free) > 0 {
 		text = "free in its ward: " + strings.Join(free, ", ")
 	}
-	e.Issues = append(e.Issues, fault.Issue{Severity: "information", Code: "informational", Diagnostics: text, Expression: "freeBeds"})
+	e.Issues = append(e.Issues, fault.Issue{Severity: "information", Code: "informational", Diagnostics: text})
 	return e
 }
 

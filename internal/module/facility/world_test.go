@@ -115,9 +115,9 @@ type answer struct {
 
 // at is the value at a path of the answer: "data.bed.bedStatus".
 func (a *answer) at(path string) any {
-	var v any = map[string]any(a.body)
+	var v any = a.body
 	for _, name := range strings.Split(path, ".") {
-		next, ok := v.(map[string]any)
+		next, ok := v.(m)
 		if !ok {
 			return nil
 		}
