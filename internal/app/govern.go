@@ -18,6 +18,7 @@ type owner struct {
 	states func() map[string]record.Rule // need nothing but the resource before and after; nil: there are none
 	judges func() []string               // the types whose changes it judges a set at a time; nil: of none
 	set    func(*record.Ledger) record.SetRule
+	guard  func(*record.Ledger) ([]string, record.Rule)
 	adopts func() []string
 	adopt  func(*record.Ledger) func(context.Context, record.Tx, *fhir.Resource) error
 }
@@ -26,7 +27,7 @@ type owner struct {
 // all others.
 func owners() []owner {
 	return []owner{
-		{module: clinical.Module, rules: clinical.Rules, states: clinical.Guards, adopts: clinical.Adopts, adopt: clinical.Adopt},
+		{module: clinical.Module, rules: clinical.Rules, states: clinical.Guards, guard: clinical.GuardMerged, adopts: clinical.Adopts, adopt: clinical.Adopt},
 		{module: facility.Module, judges: facility.Types, set: facility.SetRule, adopts: facility.Adopts, adopt: facility.Adopt},
 		{module: scheduling.Module, rules: scheduling.Rules, adopts: scheduling.Adopts, adopt: scheduling.Adopt},
 	}
@@ -43,6 +44,9 @@ func govern(ctx context.Context, s *record.Store) error {
 			for typ, rule := range o.states() {
 				s.Guard([]string{typ}, rule)
 			}
+		}
+		if o.guard != nil {
+			s.Guard(o.guard(l))
 		}
 		if o.judges != nil {
 			s.GovernSets(o.judges(), o.set(l))

@@ -93,3 +93,6 @@ func Slips(skeleton string) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// Skeletons are the coarse consonants that a form can be looked up by; at least one.
+func Skeletons(f string) []string { return form(f).skeletons() }

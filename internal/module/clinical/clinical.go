@@ -43,10 +43,11 @@ type Options struct {
 // Service is the module's verbs.
 type Service struct {
 	Options
+	visits flat.Scan[string] // of a day: the patients of its encounters
 }
 
 // New returns the service.
-func New(_ context.Context, o Options) (*Service, error) { return &Service{o}, nil }
+func New(_ context.Context, o Options) (*Service, error) { return &Service{Options: o}, nil }
 
 // Rules are the invariants of the module's types: of several for one type each is asked, those of patients first.
 func Rules(l *record.Ledger) map[string]record.Rule {
