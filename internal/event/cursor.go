@@ -105,7 +105,7 @@ func (c *cursor) run() {
 		items, next, err := c.room.next(c.ctx, c.at, c.again)
 		if err != nil {
 			c.room.failed("reading changes", err)
-			sleep(c.ctx, time.Second)
+			sleep(c.ctx, pauseAfter(err))
 			continue
 		}
 		if next == c.at { // somebody wants dead letters handled

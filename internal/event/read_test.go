@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -143,6 +144,26 @@ func TestAnErasedPatientIsErasedFromTheEvents(t *testing.T) {
 		h.Read("r", event.FromBeginning, got.handle)
 		w.run(h)
 		got.hears(w, "created Stays", "created Last")
+	})
+}
+
+func TestADeletedTenantIsReadNoMoreAndHoldsUpNobody(t *testing.T) {
+	each(t, func(w *world) {
+		w.patient(2, "Goes")
+		if err := w.store.DestroyTenant(in(2)); err != nil {
+			w.Fatal(err)
+		}
+		var said safeBuffer
+		h := w.hub(func(o *event.Options) { o.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+		var got heard
+		h.Read("r", event.FromBeginning, got.handle)
+		stop := w.run(h)
+		w.patient(1, "Stays")
+		got.hears(w, "created Stays")
+		stop()
+		if text := said.String(); text != "" {
+			w.Errorf("it is logged: %s", text)
+		}
 	})
 }
 
@@ -392,8 +413,14 @@ func TestASlowTailHoldsUpNobody(t *testing.T) {
 		for range 700 { // more than the window holds
 			want = append(want, "created Many")
 		}
-		for range want {
-			w.patient(1, "Many")
+		for range len(want) / 100 {
+			var set []record.Change
+			for range 100 {
+				set = append(set, record.Change{Op: record.Create, Type: "Patient", Resource: resource(w, `{"resourceType":"Patient","name":[{"family":"Many"}]}`)})
+			}
+			if _, err := w.store.Write(w.ctx, set); err != nil {
+				w.Fatal(err)
+			}
 		}
 		quick.hears(w, want...)
 		durable.hears(w, want...)

@@ -72,6 +72,14 @@ func (r *room) failed(what string, err error) {
 	}
 }
 
+// pauseAfter is how long to wait before reading is tried again. Where a tenant was deleted its keys are destroyed, and there is nothing to try.
+func pauseAfter(err error) time.Duration {
+	if fault.Is(err, fault.Gone) {
+		return time.Hour
+	}
+	return time.Second
+}
+
 // listening reports that somebody here reads at the end.
 func (r *room) listening() bool {
 	if len(r.hub.tails) > 0 {
@@ -99,7 +107,7 @@ func (r *room) feed() {
 			items, next, err := r.hub.telling.behind(r.ctx, head, atATime)
 			if err != nil {
 				r.failed("reading changes", err)
-				time.AfterFunc(time.Second, func() { signal(r.wake) })
+				time.AfterFunc(pauseAfter(err), func() { signal(r.wake) })
 				break
 			}
 			if next == head {
@@ -207,7 +215,7 @@ func (r *room) follow(t *tail) {
 		items, next, err := r.next(r.ctx, at, nil)
 		if err != nil {
 			r.failed("reading changes", err)
-			sleep(r.ctx, time.Second)
+			sleep(r.ctx, pauseAfter(err))
 			continue
 		}
 		for i := range items {

@@ -3,7 +3,6 @@ package event_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -204,12 +203,12 @@ func (h *heard) count() int {
 // until waits for a condition.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if f() {
 			return
 		}
 	}
-	t.Fatalf("in 20 s it did not come to this: %s", what)
+	t.Fatalf("in a minute it did not come to this: %s", what)
 }
 
 // hears waits until exactly these have come.
@@ -223,7 +222,25 @@ func (h *heard) hears(t testing.TB, want ...string) {
 
 func skipShort(t *testing.T) {
 	t.Helper()
-	if testing.Short() && os.Getenv("CI") == "" {
-		t.Skip("it takes seconds: -short leaves it out")
+	if testing.Short() {
+		t.Skip("it starts processes and kills them, which takes seconds: -short leaves it out")
 	}
+}
+
+// safeBuffer takes a log that is read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

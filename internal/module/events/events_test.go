@@ -193,19 +193,19 @@ func list(data map[string]any, name string) (out []map[string]any) {
 // letters waits for n dead letters.
 func (s *site) letters(n int) []map[string]any {
 	s.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if all := list(s.get("/api/v1/events/dead-letters", events.Manage), "deadLetters"); len(all) == n {
 			return all
 		}
 	}
-	s.Fatalf("in 20 s it did not come to %d dead letters", n)
+	s.Fatalf("in a minute it did not come to %d dead letters", n)
 	return nil
 }
 
 // audited waits for an entry of an action.
 func (s *site) audited(action string) audit.Entry {
 	s.Helper()
-	for end := time.After(20 * time.Second); ; {
+	for end := time.After(time.Minute); ; {
 		select {
 		case e := <-s.noted.c:
 			if e.Action == action {
@@ -280,7 +280,7 @@ func TestReadersAreShownAndSentBack(t *testing.T) {
 		s.patient(1, "Poison")
 		s.letters(1)
 		var r map[string]any
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 			if all := list(s.get("/api/v1/events/readers", events.Manage), "readers"); len(all) == 1 {
 				if r = all[0]; r["behind"] == 0.0 {
 					break
@@ -385,7 +385,7 @@ func TestMetricsTellOfReadersAndOfNobody(t *testing.T) {
 			s.Fatal(err)
 		}
 		text := ""
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !strings.Contains(text, `nilecare_event_dead_letters{reader="mailer"} 2`); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && !strings.Contains(text, `nilecare_event_dead_letters{reader="mailer"} 2`); time.Sleep(5 * time.Millisecond) {
 			w := httptest.NewRecorder()
 			promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 			text = w.Body.String()
