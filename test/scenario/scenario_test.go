@@ -23,19 +23,26 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"nilecare": func() { os.Exit(app.Main(os.Args[1:], "scenario")) }})
 }
 
-func TestSQLite(t *testing.T) { run(t, "") }
+func TestSQLite(t *testing.T) { run(t, "", false) }
 
-func TestPostgres(t *testing.T) {
+func TestPostgres(t *testing.T) { run(t, postgres(t), false) }
+
+// TestSplit runs the same scripts with the services in several processes on one PostgreSQL, behind the gateway.
+func TestSplit(t *testing.T) { run(t, postgres(t), true) }
+
+func postgres(t *testing.T) string {
+	t.Helper()
 	server := os.Getenv("NILECARE_TEST_POSTGRES")
 	if server == "" {
 		t.Skip("NILECARE_TEST_POSTGRES is not set (scripts/with-postgres sets it)")
 	}
-	run(t, server)
+	return server
 }
 
 // run runs the scripts. Each finds in NILECARE_DATABASE a fresh database of the engine ("" is the embedded one, in the
-// script's own folder).
-func run(t *testing.T, server string) {
+// script's own folder). The conditions [sqlite], [postgres] and [split] tell the shapes apart; a script that is about one process says
+// [split] skip, and why.
+func run(t *testing.T, server string, split bool) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join(testfind.Root(), "testdata", "script"),
 		RequireExplicitExec: true,
@@ -46,11 +53,13 @@ func run(t *testing.T, server string) {
 				return server == "", nil
 			case "postgres":
 				return server != "", nil
+			case "split":
+				return split, nil
 			}
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 		Setup: func(env *testscript.Env) error {
-			s := &script{server: server}
+			s := &script{server: server, split: split}
 			env.Values[scriptKey{}] = s
 			env.Defer(s.stopAll)
 			env.Setenv("NILECARE_DATA", filepath.Join(env.WorkDir, "data"))

@@ -20,68 +20,89 @@ import (
 // script is the state of one script: the servers that it started.
 type script struct {
 	server  string
+	split   bool
 	running []*server
 }
 
 type scriptKey struct{}
 
-// server is a running `nilecare serve`.
+// server is a running `nilecare serve`: one process, or, split, several.
 type server struct {
-	name string
+	name      string
+	processes []*process // in the order in which they were started
+}
+
+// process is one of them.
+type process struct {
 	cmd  *exec.Cmd
 	said bytes.Buffer // standard error
 	done chan error
 }
 
-var serves = regexp.MustCompile(`http://127\.0\.0\.1:\d+/fhir/R4`)
-
-// serve is `serve [NAME] [--FLAG VALUE]…`: starts a server and waits until it serves; its FHIR base is in $BASE.
+// serve is `serve [NAME] [--FLAG VALUE]…`: starts a server and waits until it serves; its FHIR base is in $BASE, its root in $ROOT. Split, that is the
+// gateway's, and each service's own address is in $AT_SERVICE.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("! serve: use ! exec nilecare serve")
 	}
-	s := &server{name: "server", done: make(chan error, 1)}
+	s := &server{name: "server"}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		s.name, args = args[0], args[1:]
 	}
-	program, err := exec.LookPath("nilecare")
-	ts.Check(err)
-	s.cmd = exec.Command(program, append([]string{"serve"}, args...)...)
-	s.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NILECARE_DATA", "NILECARE_DATABASE", "NILECARE_LISTEN", "NILECARE_LOG_LEVEL", "NILECARE_INSECURE_NO_AUTH"} {
-		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
-	}
-	s.cmd.Stderr = &s.said
-	out, err := s.cmd.StdoutPipe()
-	ts.Check(err)
-	ts.Check(s.cmd.Start())
-	base := make(chan string, 1)
-	go func() {
-		defer close(base)
-		lines := bufio.NewScanner(out)
-		for found := false; lines.Scan(); {
-			if at := serves.FindString(lines.Text()); at != "" && !found {
-				base <- at
-				found = true
-			}
-		}
-		s.done <- s.cmd.Wait()
-	}()
 	state := ts.Value(scriptKey{}).(*script)
 	state.running = append(state.running, s)
-	select {
-	case at := <-base:
-		if at == "" {
-			ts.Fatalf("the server ended: %v\n%s", <-s.done, s.said.String())
+	root := ""
+	if state.split {
+		root = s.startSplit(ts, args)
+	} else {
+		line := s.start(ts, args, serves)
+		root = strings.TrimSuffix(serves.FindString(line), "/fhir/R4")
+	}
+	ts.Setenv("ROOT", root)
+	ts.Setenv("BASE", root+"/fhir/R4")
+}
+
+var serves = regexp.MustCompile(`http://127\.0\.0\.1:\d+/fhir/R4`)
+
+// start starts a process and returns the first line of its output that fits.
+func (s *server) start(ts *testscript.TestScript, args []string, fits *regexp.Regexp) string {
+	program, err := exec.LookPath("nilecare")
+	ts.Check(err)
+	p := &process{done: make(chan error, 1), cmd: exec.Command(program, append([]string{"serve"}, args...)...)}
+	p.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "NILECARE_DATA", "NILECARE_DATABASE", "NILECARE_LISTEN", "NILECARE_LOG_LEVEL", "NILECARE_INSECURE_NO_AUTH", "NILECARE_KAFKA_BROKERS"} {
+		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
+	}
+	p.cmd.Stderr = &p.said
+	out, err := p.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(p.cmd.Start())
+	s.processes = append(s.processes, p)
+	found := make(chan string, 1)
+	go func() {
+		defer close(found)
+		lines := bufio.NewScanner(out)
+		for told := false; lines.Scan(); {
+			if !told && fits.MatchString(lines.Text()) {
+				found <- lines.Text()
+				told = true
+			}
 		}
-		ts.Setenv("BASE", at)
-		ts.Setenv("ROOT", strings.TrimSuffix(at, "/fhir/R4"))
+		p.done <- p.cmd.Wait()
+	}()
+	select {
+	case line := <-found:
+		if line == "" {
+			ts.Fatalf("the server ended: %v\n%s", <-p.done, p.said.String())
+		}
+		return line
 	case <-time.After(20 * time.Second):
 		ts.Fatalf("the server does not serve after 20 s")
 	}
+	return ""
 }
 
-// stop is `stop [-KILL] [NAME]`: SIGTERM, after which the server must end by itself and without an error, or SIGKILL.
+// stop is `stop [-KILL] [NAME]`: SIGTERM, after which the server must end by itself and without an error, or SIGKILL. Split, the gateway goes first.
 func stop(ts *testscript.TestScript, neg bool, args []string) {
 	signal := syscall.SIGTERM
 	if len(args) > 0 && args[0] == "-KILL" {
@@ -98,25 +119,29 @@ func stop(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := state.running[i]
 	state.running = slices.Delete(state.running, i, i+1)
-	ts.Check(s.cmd.Process.Signal(signal))
-	select {
-	case err := <-s.done:
-		_, err2 := io.WriteString(ts.Stderr(), s.said.String())
-		ts.Check(err2)
-		if signal == syscall.SIGTERM && err != nil {
-			ts.Fatalf("after SIGTERM: %v\n%s", err, s.said.String())
+	for _, p := range slices.Backward(s.processes) {
+		ts.Check(p.cmd.Process.Signal(signal))
+		select {
+		case err := <-p.done:
+			_, err2 := io.WriteString(ts.Stderr(), p.said.String())
+			ts.Check(err2)
+			if signal == syscall.SIGTERM && err != nil {
+				ts.Fatalf("after SIGTERM: %v\n%s", err, p.said.String())
+			}
+		case <-time.After(20 * time.Second):
+			_ = p.cmd.Process.Kill()
+			ts.Fatalf("the server runs on after SIGTERM")
 		}
-	case <-time.After(20 * time.Second):
-		_ = s.cmd.Process.Kill()
-		ts.Fatalf("the server runs on after SIGTERM")
 	}
 }
 
 // stopAll ends what a script left running.
 func (s *script) stopAll() {
 	for _, r := range s.running {
-		_ = r.cmd.Process.Kill()
-		<-r.done
+		for _, p := range r.processes {
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
 	}
 }
 
