@@ -16,6 +16,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/facility"
 	"github.com/nilecare/nilecare/internal/module/gateway"
 	"github.com/nilecare/nilecare/internal/module/identity"
+	"github.com/nilecare/nilecare/internal/module/jobs"
 	"github.com/nilecare/nilecare/internal/module/lab"
 	"github.com/nilecare/nilecare/internal/module/live"
 	"github.com/nilecare/nilecare/internal/module/medication"
@@ -40,6 +41,7 @@ type care struct {
 	live       *live.Service
 	gateway    *gateway.Service
 	events     *events.Service
+	operations *jobs.Service
 	endKafka   func()
 	lab        *lab.Service
 	medication *medication.Service
@@ -89,9 +91,15 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("scheduling"), Messages: carrying{c.notify}, Log: log}); err != nil {
 		return nil, err
 	}
-	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobsOf("notification"), Hub: c.hubOf("notification"), Log: log}); err != nil {
+	private, err := networks("webhook-networks", p.cfg.Private)
+	if err != nil {
 		return nil, err
 	}
+	if c.webhooks, err = webhook.New(ctx, webhook.Options{Ledger: l, Jobs: c.jobsOf("notification"), Hub: c.hubOf("notification"), Log: log, Networks: private, Tenants: store.KeyedTenants,
+		Agent: "nilecare-webhook/" + p.Version, Source: p.cfg.BaseURL, Disabled: c.webhookDisabled(log)}); err != nil {
+		return nil, err
+	}
+	c.operations = jobs.New(c.jobs, l)
 	c.live, err = live.New(ctx, live.Options{Hub: c.hubOf("notification"), Records: c.records, Log: log, SameOrigin: x.csrf.SameOrigin, Tenant: x.tenantOf,
 		Authenticate: func(ctx context.Context, cred live.Credential) (access.Caller, error) {
 			return x.people.Authenticate(ctx, identity.Credentials{Tenant: cred.Tenant, Bearer: cred.Token, APIKey: cred.APIKey, Cookie: cred.Cookie, CertFingerprint: cred.Certificate,
@@ -127,7 +135,7 @@ func (c *care) jobsOf(service string) *job.Runner {
 
 // messageRoutes are the lines of what tells people and other programs.
 func (c *care) messageRoutes() []api.Route {
-	return slices.Concat(c.notify.Routes(), c.webhooks.Routes(), c.live.Routes(), c.events.Routes())
+	return slices.Concat(c.notify.Routes(), c.webhooks.Routes(), c.live.Routes(), c.events.Routes(), c.operations.Routes())
 }
 
 // tend reads events and does jobs until ctx ends: those of the services that this process is.

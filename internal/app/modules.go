@@ -17,6 +17,7 @@ import (
 	"github.com/nilecare/nilecare/internal/module/identity/scim"
 	"github.com/nilecare/nilecare/internal/module/notification"
 	"github.com/nilecare/nilecare/internal/module/scheduling"
+	"github.com/nilecare/nilecare/internal/module/webhook"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/token"
 )
@@ -45,6 +46,7 @@ func modules() []module {
 		{event.Module, event.Migrations(), event.Tables()},
 		{idempotency.Module, idempotency.Migrations(), nil}, // a backup has none of it: see the package
 		{notification.Module, notification.Migrations(), notification.Tables()},
+		{webhook.Module, webhook.Migrations(), webhook.Tables()},
 	}
 }
 

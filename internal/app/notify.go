@@ -2,11 +2,18 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"strconv"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/notification"
+	"github.com/nilecare/nilecare/internal/module/webhook"
+	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/web"
 )
 
@@ -76,4 +83,28 @@ func (p *Program) carriers(o *notification.Options) error {
 		o.SMS = texts
 	}
 	return nil
+}
+
+// webhookDisabled tells who made a webhook that the program disabled it.
+func (c *care) webhookDisabled(log *slog.Logger) func(context.Context, webhook.Disabled) {
+	return func(ctx context.Context, d webhook.Disabled) {
+		if d.User == 0 {
+			return
+		}
+		about, err := json.Marshal(map[string]string{"webhookId": d.Webhook})
+		if err == nil {
+			_, err = c.notify.Send(ctx, d.Tenant, notification.Message{Key: "webhook.disabled/" + d.Webhook + "/" + strconv.FormatInt(d.At.UnixMicro(), 10), Channel: notification.WebSocket,
+				User: d.User, Type: "webhook.disabled", Priority: "high", Payload: about, Title: "A webhook was disabled", Body: "Webhook " + d.Webhook + ": " + d.Reason,
+				TitleAr: "تم تعطيل خطاف ويب", BodyAr: "خطاف الويب " + d.Webhook + ": " + d.Reason})
+		}
+		if err != nil && ctx.Err() == nil {
+			log.ErrorContext(ctx, "nobody could be told that a webhook was disabled", "tenant", d.Tenant, "webhook", d.Webhook, "error", err.Error())
+		}
+	}
+}
+
+// forget deletes what people and other programs were told of a patient who is erased.
+func forget(ctx context.Context, l *record.Ledger, patient string) error {
+	tenant := access.From(ctx).Tenant
+	return errors.Join(notification.Forget(ctx, l, tenant, patient), webhook.Forget(ctx, l, tenant, patient))
 }

@@ -397,6 +397,7 @@ func (x *platform) tend(ctx context.Context, runs func(service string) bool, log
 // tendMessages keeps what tells people at it.
 func (x *platform) tendMessages(ctx context.Context, _ *slog.Logger, wg *sync.WaitGroup) {
 	wg.Go(func() { x.care.notify.Run(ctx) })
+	wg.Go(func() { x.care.webhooks.Run(ctx) })
 	wg.Go(func() { x.care.live.Run(ctx) })
 }
 

@@ -239,7 +239,9 @@ func TestAJobThatIsPutOffIsNoFailure(t *testing.T) {
 		}})
 		w.put(1, "later", "a", begun, "")
 		w.run(r)
-		w.until("it is put off", func() bool { return w.number(1, "SELECT count(*) FROM job_task WHERE due_at = $1 AND lease = 0", begun.Add(time.Hour).UnixMicro()) == 1 })
+		w.until("it is put off", func() bool {
+			return w.number(1, "SELECT count(*) FROM job_task WHERE due_at = $1 AND lease = 0", begun.Add(time.Hour).UnixMicro()) == 1
+		})
 		if s := w.all(r, 1)[0]; s.State != job.Waiting || s.Error != "" || s.Attempt != 0 {
 			t.Errorf("%+v", s)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/nilecare/nilecare/internal/audit"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/job"
+	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
@@ -270,8 +271,8 @@ func (s *Service) remove(ctx context.Context, tenant int32, user, id int64) erro
 }
 
 // Forget deletes what was told to and of a patient ("Patient/1"), who is being erased.
-func (s *Service) Forget(ctx context.Context, tenant int32, patient string) error {
-	return s.Ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
+func Forget(ctx context.Context, l *record.Ledger, tenant int32, patient string) error {
+	return l.Update(ctx, tenant, func(tx sqldb.Tx) error {
 		var waiting [][2]string
 		if err := sqldb.Each(ctx, tx, func(rows sqldb.Rows) error {
 			var id int64

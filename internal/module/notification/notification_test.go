@@ -426,7 +426,7 @@ func TestForgettingAPatientTakesWhatWasToldOfThem(t *testing.T) {
 		a := w.put(notification.Message{Channel: notification.WebSocket, User: doctor, Type: "a", Body: "of one", About: "Patient/1"})
 		b := w.put(notification.Message{Channel: notification.Email, Patient: "Patient/1", Type: "a", Title: "T", Body: "to one", At: later})
 		c := w.put(notification.Message{Channel: notification.WebSocket, User: doctor, Type: "a", Body: "of another", About: "Patient/2"})
-		if err := w.s.Forget(context.Background(), 1, "Patient/1"); err != nil {
+		if err := notification.Forget(context.Background(), w.store.Ledger(), 1, "Patient/1"); err != nil {
 			t.Fatal(err)
 		}
 		for p, status := range map[*notification.Prepared]int{&a: 404, &b: 404, &c: 200} {
