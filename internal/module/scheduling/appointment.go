@@ -528,19 +528,22 @@ func (s *Service) replaceActor(r *fhir.Resource, typ, ref string) error {
 		}
 		return flat.Set(part, "status", status)
 	}
+	addParticipant(r, ref, status)
+	return nil
+}
+
+// addParticipant adds a participant to an Appointment.
+func addParticipant(r *fhir.Resource, ref, status string) {
 	list := r.Get("participant")
 	if list == nil {
 		list = fhir.NewArray()
 		r.Set("participant", list)
 	}
-	one, err := fhir.Parse([]byte(`{"actor":{},"required":"required"}`))
-	if err != nil {
-		return err
-	}
-	one.Get("actor").Set("reference", fhir.NewString(ref))
+	one := fhir.NewObject()
+	one.Set("actor", fhir.NewObject().Set("reference", fhir.NewString(ref)))
+	one.Set("required", fhir.NewString("required"))
 	one.Set("status", fhir.NewString(status))
 	list.Append(one)
-	return nil
 }
 
 // answer sets what the patients say to the appointment: accepted, needs-action.

@@ -501,17 +501,7 @@ func (s *Service) addPatients(ctx context.Context, r *fhir.Resource, refs []stri
 		if _, err := s.refer(ctx, "patient-id", "Patient", id); err != nil {
 			return err
 		}
-		list := r.Get("participant")
-		if list == nil {
-			list = fhir.NewArray()
-			r.Set("participant", list)
-		}
-		one, err := fhir.Parse([]byte(`{"actor":{},"required":"required","status":"needs-action"}`))
-		if err != nil {
-			return err
-		}
-		one.Get("actor").Set("reference", fhir.NewString(to))
-		list.Append(one)
+		addParticipant(r, to, "needs-action")
 	}
 	return nil
 }
