@@ -107,14 +107,14 @@ func (a allergies) keep(ctx context.Context, tx record.Tx, old, new *fhir.Resour
 	return a.enter(ctx, tx, patient, rows)
 }
 
-// news reports that a record says something that it did not say before. One that comes to another patient (two that were one person are merged)
-// brings along what it says; it does not say it anew.
+// news reports that a record says something that it did not say before. One that comes to another patient because two were one person brings along what it
+// says; it does not say it anew.
 func (a allergies) news(ctx context.Context, old, new *fhir.Resource, rows []entry) (bool, error) {
 	if old == nil {
 		return true, nil
 	}
 	if flat.RefOf(old.Get("patient")) != flat.RefOf(new.Get("patient")) {
-		return false, nil
+		return !isMerging(ctx), nil
 	}
 	was, _, err := a.entries(ctx, old)
 	return !slices.Equal(was, rows), err

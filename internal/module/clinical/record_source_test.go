@@ -25,7 +25,7 @@ func (w *ward) told(kinds ...string) (names []string, facts []event.Fact) {
 		}
 		for _, c := range changes {
 			for _, f := range s.Tell(w.changeOf(ctx, c)) {
-				if len(kinds) == 0 || slices.Contains(kinds, f.Kind) {
+				if len(kinds) == 0 && !strings.HasPrefix(f.Kind, "patient.c") || slices.Contains(kinds, f.Kind) {
 					names, facts = append(names, f.Kind), append(facts, f)
 				}
 			}
