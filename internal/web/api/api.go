@@ -74,7 +74,7 @@ type Route struct {
 	In, Out any                                                // zero values of the body's and the answer's types, for the description; nil: none
 	Bare    bool                                               // Out is the whole answer, not an envelope's data
 	Query   []string                                           // names of query parameters of which no more is said; Params says more
-	Params  []Param                                            // the query's parameters, which the frame holds requests against
+	Params  []Param                                            // the query's parameters, which the frame holds requests against; nil: it does not
 	Exports bool                                               // it is a listing that can be had as a file: Serve calls [Exports] and [Export]
 	Once    Once                                               // what an Idempotency-Key does at a POST; it is Kept where nothing is said
 	Fails   []int                                              // statuses that it refuses with beside the usual ones

@@ -103,7 +103,7 @@ func (f *frame) serving(route Route) http.HandlerFunc {
 		if err == nil && r.URL.RawQuery != "" {
 			r = withRoute(r, &route)
 		}
-		if err == nil && len(route.Params) > 0 {
+		if err == nil && route.Params != nil {
 			err = hold(r, params)
 		}
 		if err == nil {

@@ -110,16 +110,18 @@ func TestParametersAreHeldByTheFrame(t *testing.T) {
 		}
 		return ok(w, r)
 	}
-	s := serve(t, web.Options{}, listing, needs, hand, route("GET", "/free", api.Public()))
+	none := route("GET", "/none", api.Public())
+	none.Params = []api.Param{}
+	s := serve(t, web.Options{}, listing, needs, hand, none, route("GET", "/free", api.Public()))
 	for _, path := range []string{"/things", "/things?page=2&limit=100&cursor=abc&status=open,closed&status=open&from=2026-01-31&at=2026-01-31T10:00:00%2B02:00&old=true&n=-3&x=1.5&fields=id",
-		"/things?status=&from=&page=", "/things?at=2026-01-31", "/needs?q=1", "/hand?a=1&b=2&fields=id", "/free?anything=1"} {
+		"/things?status=&from=&page=", "/things?at=2026-01-31", "/needs?q=1", "/none", "/none?fields=id", "/hand?a=1&b=2&fields=id", "/free?anything=1"} {
 		if res, out := ask(t, s, "GET", path, ""); res.StatusCode != 200 {
 			t.Errorf("%s: %d %v", path, res.StatusCode, out)
 		}
 	}
 	for path, want := range map[string]string{"/things?statu=open": "statu", "/things?status=shut": "status", "/things?status=open,shut": "status", "/things?from=31.1.2026": "from", "/things?at=noon": "at",
 		"/things?old=yes": "old", "/things?n=1.5": "n", "/things?x=y": "x", "/things?page=0": "page", "/things?limit=101": "limit", "/things?from=2026-01-01&from=2026-01-02": "from",
-		"/needs": "q", "/needs?q=": "q", "/hand?c=1": "c"} {
+		"/needs": "q", "/needs?q=": "q", "/hand?c=1": "c", "/none?c=1": "c"} {
 		res, out := ask(t, s, "GET", path, "")
 		if res.StatusCode != 400 || !strings.Contains(text(t, at(out, "error.details")), `"field":"`+want+`"`) {
 			t.Errorf("%s: %d %v", path, res.StatusCode, out)

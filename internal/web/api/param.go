@@ -25,7 +25,7 @@ const (
 	DateTime Kind = "dateTime" // RFC 3339, or a date
 )
 
-// Param is a query parameter of a route. A route with Params is held against them before Serve is called: a parameter that is not among
+// Param is a query parameter of a route. A route with Params, be it an empty list, is held against them before Serve is called: a parameter that is not among
 // them, one that comes twice where Many is not set, and a value that is not of its kind or none of Enum are Invalid, by name. An empty value counts as
 // absent, since front ends send those for filters that are not set.
 type Param struct {
