@@ -348,3 +348,30 @@ func TestPatientsReadWhatWasSigned(t *testing.T) {
 		w.must(http.StatusForbidden, "p1", "POST", "/api/v1/notes/"+id+"/sign", nil)
 	})
 }
+
+// TestAMergeCarriesSignedNotesAndAllergiesAlong merges two records of one person: what was signed comes along as it was, what both were allergic to stands
+// twice until somebody ends one, and undoing it brings all back.
+func TestAMergeCarriesSignedNotesAndAllergiesAlong(t *testing.T) {
+	eachWard(t, func(t *testing.T, w *ward) {
+		p1, p2 := w.key("Patient", "p1"), w.key("Patient", "p2")
+		id := w.soap()
+		w.must(http.StatusOK, "d1", "POST", "/api/v1/soap-notes/"+id+"/finalize", nil)
+		var allergies []string
+		for _, p := range []string{p1, p2} {
+			allergies = append(allergies, w.must(http.StatusCreated, "d1", "POST", "/api/v1/allergies", o{"patientId": p, "allergen": "Latex"}).text("data.id"))
+		}
+		w.must(http.StatusOK, "admin", "POST", "/api/v1/patients/"+p1+"/merge", o{"into": p2, "reason": "registered twice"})
+		a := w.must(http.StatusOK, "d1", "GET", "/api/v1/soap-notes/"+id, nil)
+		a.want(t, o{"data.patientId": p2, "data.status": "final", "data.plan": "Rest", "data.signedByName": "Amna Osman"})
+		l := w.must(http.StatusOK, "d1", "GET", "/api/v1/patients/"+p2+"/allergies", nil)
+		if l.len("data.allergies") != 2 {
+			t.Error(l.raw)
+		}
+		w.must(http.StatusConflict, "d1", "POST", "/api/v1/allergies", o{"patientId": p2, "allergen": "latex"})
+		w.must(http.StatusOK, "d1", "PUT", "/api/v1/allergies/"+allergies[0], o{"notes": "seen at both desks"})
+		w.must(http.StatusOK, "d1", "PUT", "/api/v1/allergies/"+allergies[0], o{"status": "inactive"})
+		w.must(http.StatusConflict, "d1", "PUT", "/api/v1/allergies/"+allergies[0], o{"status": "active"})
+		w.must(http.StatusOK, "admin", "POST", "/api/v1/patients/"+p1+"/unmerge", o{"reason": "two people after all"})
+		w.must(http.StatusOK, "d1", "GET", "/api/v1/soap-notes/"+id, nil).want(t, o{"data.patientId": p1, "data.status": "final"})
+	})
+}
