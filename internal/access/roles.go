@@ -68,7 +68,7 @@ func DefaultRoles() []Role {
 		role("inventory_manager", "Keeps the stock",
 			"inventory:*", "medications:read", "facilities:read", "staff:read", "analytics:read"),
 		role("patient", "A person's own record",
-			"appointments:read", "appointments:create", "appointments:update", "appointments:cancel", "appointments:own", "records:own", "records:read",
+			"appointments:read", "appointments:create", "appointments:update", "appointments:cancel", "appointments:confirm", "appointments:own", "records:own", "records:read",
 			"labs:own", "medications:own", "billing:own", "payments:own", "consents:own", "documents:own", "messages:own", "scheduling:read",
 			"facilities:read", "access-log:own"),
 		{"service", "A program that speaks for itself: what its scopes say", []string{AllPermissions}, true},

@@ -275,6 +275,9 @@ func TestPatientsBookForThemselvesAlone(t *testing.T) {
 		}
 		id := a.text("data.id")
 		w.want(403, w.do("PATCH", "/api/v1/appointments/"+id+"/status", token, m{"status": "checked-in"}))
+		if got := w.want(200, w.do("PATCH", "/api/v1/appointments/"+id+"/confirm", token, nil)); got.text("data.status") != "confirmed" {
+			t.Errorf("%s", got.raw)
+		}
 		if got := w.want(200, w.do("DELETE", "/api/v1/appointments/"+id, token, nil)); got.text("data.status") != "cancelled" {
 			t.Errorf("%s", got.raw)
 		}

@@ -68,6 +68,12 @@ func (s *Service) moving(ctx context.Context, id string, version int64, status s
 		if err := move(statusOf(r), status); err != nil {
 			return err
 		}
+		if status == confirmed && s.ofPatient(ctx) { // who answers for patients alone
+			if err := flat.Set(r.Node, "status", "booked"); err != nil {
+				return err
+			}
+			return s.answer(r, "accepted")
+		}
 		return s.setStatus(r, status, why)
 	})
 	change.IfMatch = version
@@ -80,6 +86,7 @@ func (s *Service) ofPatient(ctx context.Context) bool {
 	return !c.Permits("patients:read")
 }
 
+// setStatus says a status in an Appointment.
 func (s *Service) setStatus(r *fhir.Resource, status string, why Reason) error {
 	if status == cancelled {
 		return setCancelled(r, why.Code, why.Text)
