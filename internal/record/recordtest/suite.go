@@ -32,6 +32,7 @@ func Run(t *testing.T, h Harness) {
 	t.Run("verbs", func(t *testing.T) { testVerbs(t, h) })
 	t.Run("sets", func(t *testing.T) { testSets(t, h) })
 	t.Run("rules", func(t *testing.T) { testRules(t, h) })
+	t.Run("set rules", func(t *testing.T) { testSetRules(t, h) })
 	t.Run("guards", func(t *testing.T) { testGuards(t, h) })
 	t.Run("referrers", func(t *testing.T) { testReferrers(t, h) })
 	t.Run("history", func(t *testing.T) { testHistory(t, h) })
