@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -141,6 +142,9 @@ func (s *Service) message(ctx context.Context, in *messageIn) (Message, error) {
 		if m.Patient, err = s.Records.Ref(ctx, "patientId", "Patient", patient); err != nil {
 			return m, err
 		}
+	}
+	if fixed(m.Type) && !c.Permits(managing) {
+		return m, fault.At(fault.Invalid, "type", "types that begin with %s are the program's own", strings.Join(fixedTypes, " or "))
 	}
 	if m.To != "" && !c.Permits(managing) {
 		return m, fault.New(fault.Forbidden, "to send to an address of one's own choice needs the permission %s", managing)
