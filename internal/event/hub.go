@@ -295,7 +295,9 @@ func (h *Hub) poll(ctx context.Context) {
 // beat says that this process is there, until ctx ends. One that could not say so for long gives up what it reads: others have taken it over.
 func (h *Hub) beat(ctx context.Context) {
 	for sleep(ctx, h.o.Beat) {
-		err := h.processes.say(ctx)
+		say, cancel := context.WithTimeout(ctx, 2*h.o.Beat) // a database that does not answer is as one that is away
+		err := h.processes.say(say)
+		cancel()
 		if err != nil && ctx.Err() == nil {
 			h.o.Log.Error("events: saying that this process reads", "error", err.Error())
 		}

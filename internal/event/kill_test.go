@@ -31,7 +31,7 @@ const (
 )
 
 // beat is how often processes of these tests say that they are there.
-const beat = 50 * time.Millisecond
+const beat = 100 * time.Millisecond
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {

@@ -133,7 +133,7 @@ func TestOneProcessReadsAtATimeAndAnotherTakesOver(t *testing.T) {
 	a, b, _ := two(t)
 	var first, second heard
 	hub := func(w *world, h *heard) *event.Hub {
-		x := w.hub(func(o *event.Options) { o.Beat = beat })
+		x := w.hub(func(o *event.Options) { o.Beat = 4 * beat })
 		x.Read("r", event.FromNow, h.handle)
 		return x
 	}
@@ -157,4 +157,43 @@ func TestOneProcessReadsAtATimeAndAnotherTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "all once more", func() bool { return second.count() == 1+22 })
+}
+
+// TestAProcessThatCannotSayThatItIsThereReadsNoMore holds the row by which a process says so: another takes its reader over, and the handler of the first is told to end.
+func TestAProcessThatCannotSayThatItIsThereReadsNoMore(t *testing.T) {
+	a, b, url := two(t)
+	ended := make(chan struct{})
+	var second heard
+	ha := a.hub(func(o *event.Options) { o.Beat = beat })
+	busy := make(chan struct{}, 1)
+	ha.Read("r", event.FromNow, func(ctx context.Context, _ event.Event) error {
+		busy <- struct{}{}
+		<-ctx.Done()
+		close(ended)
+		return ctx.Err()
+	})
+	a.run(ha)
+	a.patient(1, "One")
+	<-busy
+	hb := b.hub(func(o *event.Options) { o.Beat = beat })
+	hb.Read("r", event.FromNow, second.handle)
+	c, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(context.Background()) }()
+	if _, err := c.Exec(context.Background(), "SET nilecare.tenant = '1'; BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if tag, err := c.Exec(context.Background(), "SELECT 1 FROM event_process FOR UPDATE"); err != nil || tag.RowsAffected() != 1 {
+		t.Fatal(tag, err)
+	}
+	b.run(hb)
+	<-ended
+	second.hears(t, "created One")
+	if _, err := c.Exec(context.Background(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	b.patient(1, "Two")
+	second.hears(t, "created One", "created Two")
 }
