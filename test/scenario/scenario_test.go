@@ -72,7 +72,8 @@ func run(t *testing.T, server string, split bool) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "stop": stop, "http": request, "fresh": fresh, "absent": absent, "take": take,
+			// The server is ended by halt: testscript has a stop of its own, which ends the script.
+			"serve": serve, "stop": stop, "halt": stop, "http": request, "fresh": fresh, "absent": absent, "take": take,
 		},
 	})
 }
