@@ -63,7 +63,9 @@ type draft struct {
 
 func draftOf(r *fhir.Resource) draft {
 	d := draft{self: r.ID(), born: bornOn(r.Str("birthDate")), gender: r.Str("gender"), nationalID: normalID(nationalIDOf(r)), email: strings.ToLower(flat.Telecom(r.Node, "email"))}
-	d.phone, _ = phoneNumber(flat.Telecom(r.Node, "phone"))
+	if n, ok := phoneNumber(flat.Telecom(r.Node, "phone")); ok {
+		d.phone = n
+	}
 	for _, n := range flat.Items(r.Get("name")) {
 		if t := nameText(n); t != "" {
 			d.names = append(d.names, t)

@@ -2,11 +2,13 @@ package clinical_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"testing"
 
+	"github.com/nilecare/nilecare/internal/event"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/module/clinical"
@@ -68,4 +70,32 @@ func appendIdentifier(r *fhir.Resource, typ, system, value string) error {
 
 func adoptOf(l *record.Ledger) func(context.Context, record.Tx, *fhir.Resource) error {
 	return clinical.Adopt(l)
+}
+
+// factsAbout are the kinds of what the changes of patients tell of one, and all of it as text.
+func (w *ward) factsAbout(t testing.TB, id string) (kinds []string, text string) {
+	t.Helper()
+	changes, _, err := w.store.Changes(w.as("system"), 0, []string{"Patient"}, 500)
+	must(t, err)
+	for _, c := range changes {
+		if c.Version.ID != id {
+			continue
+		}
+		e := event.Change{Tenant: 1, Type: "Patient", ID: id, Op: c.Op, Who: c.Who, At: c.Version.Updated, Key: func(ref string) string { return ref[len("Patient/"):] }}
+		if !c.Version.Deleted {
+			e.New, err = c.Version.Resource()
+			must(t, err)
+		}
+		if c.Before != nil {
+			e.Old, err = c.Before.Resource()
+			must(t, err)
+		}
+		for _, f := range clinical.Source().Tell(e) {
+			kinds = append(kinds, f.Kind)
+			data, err := json.Marshal(f.Data)
+			must(t, err)
+			text += string(data)
+		}
+	}
+	return kinds, text
 }
