@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -70,7 +71,7 @@ func (c *clinic) holdings(admin caller) map[string]string {
 	logs := "/api/v1/audit-logs"
 	entry := c.member(c.call(admin, http.MethodGet, logs, ""), "data.logs.id")
 	invitation := post("/api/v1/invitations", `{"email":"new@clinic.example","role":"nurse","firstName":"New","lastName":"Comer"}`, "invitation.id")
-	return map[string]string{
+	held := map[string]string{
 		"/api/v1/patients/":               patient,
 		"/api/v1/users/":                  user,
 		"/api/v1/data/users/":             user,
@@ -98,6 +99,9 @@ func (c *clinic) holdings(admin caller) map[string]string {
 		"/auth/saml/":                     "uni",
 		"/api/v1/tenants/":                "", // of the first tenant's operators
 	}
+	maps.Copy(held, c.calendars(admin, patient))
+	maps.Copy(held, c.places(admin))
+	return held
 }
 
 // standsFor is what fills a path's braces.
@@ -126,6 +130,22 @@ var enough = map[string]string{
 	"POST /api/v1/identity-verifications/{id}/approve": `{"patient":"Patient/1"}`,
 	"POST /api/v1/identity-verifications/{id}/confirm": `{"code":"123456"}`,
 	"PATCH /api/v1/auth/passkeys/{id}":                 `{"name":"Mallory's"}`,
+
+	"PUT /api/v1/facilities/{id}":                `{"name":"Mallory's"}`,
+	"PUT /api/v1/departments/{id}":               `{"name":"Mallory's"}`,
+	"PUT /api/v1/wards/{id}":                     `{"name":"Mallory's"}`,
+	"PUT /api/v1/beds/{id}":                      `{"bedNumber":"666"}`,
+	"PUT /api/v1/beds/{id}/status":               `{"status":"maintenance"}`,
+	"POST /api/v1/beds/{id}/assign":              `{"patientId":"1"}`,
+	"PUT /api/v1/settings/facility/{facilityId}": `{"allowWalkIns":false}`,
+
+	"PUT /api/v1/appointments/{id}":                        `{"reason":"Mallory says so","appointmentTime":"10:00"}`,
+	"PATCH /api/v1/appointments/{id}/status":               `{"status":"confirmed"}`,
+	"PUT /api/v1/schedules/provider/{id}":                  `{"slotMinutes":5}`,
+	"POST /api/v1/schedules/provider/{id}/time-off":        `{"from":"2026-12-01"}`,
+	"PUT /api/v1/schedules/provider/{id}/time-off/{entry}": `{"from":"2026-12-01"}`,
+	"PUT /api/v1/schedules/holidays/{entry}":               `{"name":"Mallory's day","from":"2026-12-01"}`,
+	"PUT /api/v1/schedules/patient/{id}/preferences":       `{"language":"en"}`,
 }
 
 // named fills a path's braces, all that name a thing with the same id.

@@ -313,8 +313,13 @@ func TestEveryRouteForEveryRole(t *testing.T) { eachClinic(t, everyRouteForEvery
 func everyRouteForEveryRole(t *testing.T, c *clinic) {
 	everybody := []caller{{name: "nobody"}, c.key(1, "users:read", "system/Patient.rs"), c.app("system/Observation.rs")}
 	for _, role := range access.DefaultRoles() {
+		who := identity.NewUser{}
+		if role.Name == "patient" { // who is nobody's patient may see nothing of anybody's
+			who.Patient = "Patient/the-patient"
+			who.FHIRUser = who.Patient
+		}
 		if role.Name != "service" && role.Name != "device" { // those are programs', not people's
-			everybody = append(everybody, c.person(1, role.Name, identity.NewUser{}))
+			everybody = append(everybody, c.person(1, role.Name, who))
 		}
 	}
 	routes := slices.Clone(c.routes)

@@ -1,0 +1,34 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// calendars makes one of each thing that a path of the appointment service can name, for holdings.
+func (c *clinic) calendars(admin caller, patient string) map[string]string {
+	c.t.Helper()
+	made := func(typ, body string) string {
+		c.t.Helper()
+		return c.member(c.call(admin, http.MethodPost, fhirPath+"/"+typ, `{"resourceType":"`+typ+`",`+body+`}`), "id")
+	}
+	provider := made("Practitioner", `"name":[{"family":"Nile"}]`)
+	room := made("Location", `"status":"active","name":"Room 1","physicalType":{"coding":[{"code":"ro"}]}`)
+	holiday := c.member(c.call(admin, http.MethodPost, "/api/v1/schedules/holidays", `{"name":"A day","from":"2030-01-01"}`), "data.id")
+	day := time.Now().AddDate(0, 0, 7)
+	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
+		day = day.AddDate(0, 0, 1)
+	}
+	booked := c.call(admin, http.MethodPost, "/api/v1/appointments", strings.NewReplacer("PATIENT", patient, "PROVIDER", provider, "DAY", day.Format(time.DateOnly)).Replace(
+		`{"patientId":"PATIENT","providerId":"PROVIDER","appointmentDate":"DAY","appointmentTime":"09:00","duration":30,"reason":"a cough"}`))
+	appointment := c.member(booked, "data.id")
+	return map[string]string{
+		"/api/v1/appointments/":          appointment,
+		"/api/v1/schedules/provider/":    provider,
+		"/api/v1/schedules/holidays/":    holiday,
+		"/api/v1/schedules/patient/":     patient,
+		"/api/v1/resources/":             room,
+		"/api/v1/reminders/appointment/": appointment,
+	}
+}
