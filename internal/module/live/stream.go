@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -120,9 +121,10 @@ func (s *Service) serveStream(w http.ResponseWriter, r *http.Request) error {
 	begin := from
 	if said == "" {
 		// Where nothing happens the client has a place to come back to all the same.
-		if begin.id, err = s.Hub.At(ctx, s.Clock()); err != nil {
+		if begin.id, err = s.Records.Store.LastChange(ctx); err != nil {
 			return err
 		}
+		begin.part = math.MaxInt32
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
