@@ -101,6 +101,7 @@ func (c *clinic) holdings(admin caller) map[string]string {
 	}
 	maps.Copy(held, c.calendars(admin, patient))
 	maps.Copy(held, c.places(admin))
+	maps.Copy(held, c.messages(admin))
 	return held
 }
 
@@ -130,6 +131,9 @@ var enough = map[string]string{
 	"POST /api/v1/identity-verifications/{id}/approve": `{"patient":"Patient/1"}`,
 	"POST /api/v1/identity-verifications/{id}/confirm": `{"code":"123456"}`,
 	"PATCH /api/v1/auth/passkeys/{id}":                 `{"name":"Mallory's"}`,
+
+	"PUT /api/v1/webhooks/{id}":   `{"url":"https://mallory.example/"}`,
+	"PATCH /api/v1/webhooks/{id}": `{"url":"https://mallory.example/"}`,
 
 	"PUT /api/v1/facilities/{id}":                `{"name":"Mallory's"}`,
 	"PUT /api/v1/departments/{id}":               `{"name":"Mallory's"}`,
