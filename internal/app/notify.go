@@ -12,6 +12,7 @@ import (
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/module/notification"
+	"github.com/nilecare/nilecare/internal/module/scheduling"
 	"github.com/nilecare/nilecare/internal/module/webhook"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/web"
@@ -103,8 +104,8 @@ func (c *care) webhookDisabled(log *slog.Logger) func(context.Context, webhook.D
 	}
 }
 
-// forget deletes what people and other programs were told of a patient who is erased.
+// forget deletes what people and other programs were told of a patient who is erased, and what the patient likes.
 func forget(ctx context.Context, l *record.Ledger, patient string) error {
 	tenant := access.From(ctx).Tenant
-	return errors.Join(notification.Forget(ctx, l, tenant, patient), webhook.Forget(ctx, l, tenant, patient))
+	return errors.Join(notification.Forget(ctx, l, tenant, patient), webhook.Forget(ctx, l, tenant, patient), scheduling.Forget(ctx, l, tenant, patient))
 }

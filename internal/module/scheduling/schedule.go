@@ -450,3 +450,15 @@ func (s *Service) setPreference(ctx context.Context, patient int64, p Preference
 		return err
 	})
 }
+
+// Forget deletes what a patient likes, who is being erased ("Patient/1"). Appointments go with the record.
+func Forget(ctx context.Context, l *record.Ledger, tenant int32, patient string) error {
+	return l.Update(ctx, tenant, func(tx sqldb.Tx) error {
+		_, num, ok, err := l.Meant(ctx, tx, tenant, patient)
+		if err != nil || !ok {
+			return err
+		}
+		_, err = tx.Exec(ctx, "DELETE FROM scheduling_preference WHERE tenant = $1 AND patient = $2", tenant, num)
+		return err
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nilecare/nilecare/internal/module/scheduling"
 )
 
 // plan says how a provider's calendar is kept.
@@ -327,6 +329,17 @@ func TestWhatPatientsLike(t *testing.T) {
 		w.want(404, w.do("GET", path, "patient Patient/"+w.patient("Hassan"), nil))
 		w.want(400, w.do("PUT", path, "receptionist", m{"preferredDays": list{"someday"}}))
 		w.want(422, w.do("PUT", path, "receptionist", m{"preferredProviderId": "99999999999999"}))
+		id := w.book(patient, doctor, sunday, "09:00")
+		if _, err := w.store.Erase(system(), patient); err != nil {
+			t.Fatal(err)
+		}
+		if err := scheduling.Forget(system(), w.store.Ledger(), 1, "Patient/"+patient); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.free(doctor, sunday); len(got) != 18 || w.do("GET", "/api/v1/appointments/"+id, "receptionist", nil).status < 400 {
+			t.Errorf("what is left of an erased patient: %v", got)
+		}
+		w.agree()
 	})
 }
 
