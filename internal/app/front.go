@@ -126,11 +126,11 @@ func (f *front) handler() (http.Handler, error) {
 func (f *front) serve(own, proxy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch owner := f.owner(r); {
-		case owner == gatewayService:
-			own.ServeHTTP(w, r)
 		case owner == "" && f.table.Load() == nil:
 			web.LeaveBody(w, r)
 			web.FailFor(w, r, web.Later(fault.New(fault.Unavailable, "no service has been reached yet: try again"), time.Second))
+		case owner == "" || owner == gatewayService: // what nobody serves is refused here, in the form of the path
+			own.ServeHTTP(w, r)
 		default:
 			proxy.ServeHTTP(w, r)
 		}
@@ -199,12 +199,15 @@ func (f *front) own(o web.Options) (http.Handler, error) {
 		return nil, err
 	}
 	served := edge.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/" {
+		switch path := r.URL.Path; {
+		case path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			web.SetRoute(w, "/")
 			index(w, f.program.Version)
-			return
+		case strings.HasPrefix(path, "/api/"):
+			product.ServeHTTP(w, r)
+		default:
+			nothingHere(w)
 		}
-		product.ServeHTTP(w, r)
 	}))
 	return byTenant(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in := peer.Inbound{Header: r.Header.Clone(), Host: r.Host}

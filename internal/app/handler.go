@@ -139,9 +139,14 @@ func (s *server) route(w http.ResponseWriter, r *http.Request) {
 		web.SetRoute(w, "/")
 		index(w, s.program.Version)
 	default:
-		web.SetRoute(w, "none")
-		web.Fail(w, fault.New(fault.NotFound, "nothing stands here: the FHIR API is below %s", fhirPath))
+		nothingHere(w)
 	}
+}
+
+// nothingHere refuses a path outside of all APIs.
+func nothingHere(w http.ResponseWriter) {
+	web.SetRoute(w, "none")
+	web.Fail(w, fault.New(fault.NotFound, "nothing stands here: the FHIR API is below %s", fhirPath))
 }
 
 func index(w http.ResponseWriter, version string) {

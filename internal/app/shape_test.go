@@ -26,7 +26,7 @@ func TestTargets(t *testing.T) {
 		{target: "identity,appointment", database: pg, base: base, want: "auth,scheduling"},
 		{target: "main", base: base, want: "gateway"},
 		{target: "all,lab", database: pg, base: base, says: "all is all"},
-		{target: "schedulling", database: pg, base: base, says: "the nearest known one is scheduling"},
+		{target: "sheduling", database: pg, base: base, says: "the nearest known one is scheduling"},
 		{target: "lab", base: base, says: "lab alone needs PostgreSQL (--database), since several processes cannot share the embedded database"},
 		{target: "gateway,lab", database: pg, base: base, says: "the gateway opens no database"},
 		{target: "lab", database: pg, says: "need --base-url"},
