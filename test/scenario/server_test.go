@@ -34,13 +34,14 @@ type server struct {
 
 // process is one of them.
 type process struct {
-	cmd  *exec.Cmd
-	said bytes.Buffer // standard error
-	done chan error
+	target string // "": everything
+	cmd    *exec.Cmd
+	said   bytes.Buffer // standard error
+	done   chan error
 }
 
 // serve is `serve [NAME] [--FLAG VALUE]…`: starts a server and waits until it serves; its FHIR base is in $BASE, its root in $ROOT. Split, that is the
-// gateway's, and each service's own address is in $AT_SERVICE.
+// gateway's, and each service's own address is in $AT_SERVICE; `serve -twice SERVICE` runs one of them in two processes.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("! serve: use ! exec nilecare serve")

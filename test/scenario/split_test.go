@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ var isReady = regexp.MustCompile(`ready after`)
 
 // startSplit starts a process for each of splits, on free ports, and returns the gateway's root, once it hands requests on to all of them.
 func (s *server) startSplit(ts *testscript.TestScript, args []string) string {
+	twice := ""
+	if len(args) > 1 && args[0] == "-twice" {
+		twice, args = args[1], args[2:]
+	}
 	at := map[string]string{}
 	var ports []string
 	for _, target := range splits {
@@ -34,15 +39,46 @@ func (s *server) startSplit(ts *testscript.TestScript, args []string) string {
 	root := "http://" + at["gateway"]
 	data := ts.Getenv("NILECARE_DATA")
 	ts.Check(os.MkdirAll(data, 0o700))
-	for _, target := range splits {
+	all := splits
+	if twice != "" {
+		at["again"] = freeAddress(ts)
+		args = append([]string{"--peers", fmt.Sprintf("%s=http://%s|http://%s", twice, at[twice], at["again"])}, args...)
+		all = slices.Insert(slices.Clone(splits), 1, twice)
+	}
+	for i, target := range all {
+		if i == 1 && twice != "" { // the second of its kind, at its own port
+			ports = append(ports, twice+"="+strings.TrimPrefix(at["again"], "127.0.0.1:"))
+		}
 		common := []string{"--target", target, "--ports", strings.Join(ports, ","), "--base-url", root, "--proxies", "127.0.0.1", "--root-key-file", filepath.Join(data, "root.key"),
-			"--data", filepath.Join(data, strings.ReplaceAll(target, ",", "-"))}
+			"--data", filepath.Join(data, fmt.Sprint(i))}
 		s.start(ts, append(common, args...), isReady)
+		s.processes[len(s.processes)-1].target = target
+		if i == 1 && twice != "" {
+			ports = ports[:len(ports)-1]
+		}
 	}
 	for _, address := range at {
 		untilReady(ts, "http://"+address)
 	}
 	return root
+}
+
+// lose is `lose SERVICE`: ends the first process of that service by SIGKILL.
+func lose(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lose SERVICE")
+	}
+	for _, s := range ts.Value(scriptKey{}).(*script).running {
+		for i, p := range s.processes {
+			if p.target == args[0] {
+				ts.Check(p.cmd.Process.Kill())
+				<-p.done
+				s.processes = slices.Delete(s.processes, i, i+1)
+				return
+			}
+		}
+	}
+	ts.Fatalf("no process is %s", args[0])
 }
 
 // freeAddress is an address of this machine that nobody listens at just now.
