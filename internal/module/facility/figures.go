@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nilecare/nilecare/internal/access"
+	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
@@ -53,7 +54,6 @@ type capacityJSON struct {
 	ByDepartment []departmentOccupancy `json:"byDepartment"`
 	ByWard       []wardOccupancy       `json:"byWard"`
 	ByBedType    map[string]occupancy  `json:"byBedType"`
-	At           string                `json:"at"`
 }
 
 type statsJSON struct {
@@ -76,8 +76,8 @@ type facilityOccupancy struct {
 type analyticsJSON struct {
 	FacilityID       string   `json:"facilityId"`
 	Period           string   `json:"period"`
-	From             string   `json:"from"`
-	To               string   `json:"to"`
+	From             string   `json:"from" doc:"the first day, in the facility's zone"`
+	To               string   `json:"to" doc:"the last day: today, as far as it has gone"`
 	Admissions       int      `json:"admissions" doc:"stays in its beds that began in the period; a transfer is one more"`
 	Releases         int      `json:"releases" doc:"stays that ended in the period"`
 	AverageStayHours *float64 `json:"averageStayHours" doc:"of the stays that ended in it; null: none did"`
@@ -128,8 +128,7 @@ func (s *Service) showCapacity(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := capacityJSON{FacilityID: v.Key(), occupancy: sum(counted, whole)[""].told(), ByBedType: map[string]occupancy{}, ByDepartment: []departmentOccupancy{}, ByWard: []wardOccupancy{},
-		At: *stamp(s.Records.Now().UnixMicro())}
+	out := capacityJSON{FacilityID: v.Key(), occupancy: sum(counted, whole)[""].told(), ByBedType: map[string]occupancy{}, ByDepartment: []departmentOccupancy{}, ByWard: []wardOccupancy{}}
 	out.Capacity = out.TotalBeds
 	if said, ok := number(text(extension(v.Res.Node, capacityURL, "valueInteger"))); ok {
 		out.Capacity = said
@@ -274,9 +273,13 @@ func (s *Service) showAnalytics(w http.ResponseWriter, r *http.Request) error {
 	}
 	period := cmp.Or(r.URL.Query().Get("period"), "30d")
 	days := map[string]int{"7d": 7, "30d": 30, "90d": 90, "365d": 365}[period]
-	to := s.Records.Now()
-	from := to.AddDate(0, 0, -days)
-	out := analyticsJSON{FacilityID: v.Key(), Period: period, From: *stamp(from.UnixMicro()), To: *stamp(to.UnixMicro())}
+	zone, err := s.Zone(ctx, v.Version.ID)
+	if err != nil {
+		return err
+	}
+	to := s.Records.Now().In(zone)
+	from, _ := flat.Day(to.AddDate(0, 0, 1-days), zone)
+	out := analyticsJSON{FacilityID: v.Key(), Period: period, From: from.Format(time.DateOnly), To: to.Format(time.DateOnly)}
 	if err := s.analyse(ctx, v.Version.ID, from.UnixMicro(), to.UnixMicro(), &out); err != nil {
 		return err
 	}
