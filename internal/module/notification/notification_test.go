@@ -119,7 +119,7 @@ func TestWhatIsNoMessageIsRefusedByName(t *testing.T) {
 		w.want(422, admin, "POST", root+"/send", good(m{"userId": "", "patientId": "999"}))
 		w.want(403, mother, "POST", root+"/send", good(nil))
 		w.want(403, doctor, "POST", root+"/send", good(m{"userId": "", "to": "a@example.org"})) // to whomever one likes
-		w.want(400, doctor, "POST", root+"/send", good(m{"type": "security.login"})) // nobody could switch it off
+		w.want(400, doctor, "POST", root+"/send", good(m{"type": "security.login"}))            // nobody could switch it off
 		w.want(201, doctor, "POST", root+"/send", good(nil))
 	})
 }

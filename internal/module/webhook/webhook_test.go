@@ -140,6 +140,7 @@ func TestASecretIsReplacedWithoutAGap(t *testing.T) {
 			}
 		}
 		check(1, "in the overlap", true, true)
+		w.idle()
 		w.clock.add(2*time.Hour + time.Second)
 		check(2, "after it", false, true)
 		if a := w.want(200, "admin", "GET", root+"/"+id, nil); a.text("data.oldSecretUntil") != "" {
@@ -250,6 +251,7 @@ func TestRedirectsAreNotFollowedAndPausesAreKept(t *testing.T) {
 		})
 		// Meanwhile other events wait, too.
 		w.tell(1, updated, "Patient/1")
+		w.idle()
 		before := len(x.requests())
 		w.clock.add(time.Hour)
 		x.answer(204)
@@ -319,16 +321,10 @@ func TestWhatIsDeletedIsNotToldAndNothingStandsInClear(t *testing.T) {
 		if a := w.want(200, "admin", "GET", root+"/"+kept+"/deliveries", nil); a.at("pagination.total") != 0.0 {
 			t.Errorf("%s", a.raw)
 		}
+		w.idle()
 		before := len(x.requests())
 		w.clock.add(time.Hour)
-		w.until("the jobs found nothing to do", func() bool {
-			var n int64
-			_ = w.store.Ledger().Read(context.Background(), 1, func(q sqldb.Querier) error {
-				_, err := sqldb.QueryRow(context.Background(), q, []any{&n}, "SELECT count(*) FROM job_task WHERE state = 'waiting'")
-				return err
-			})
-			return n == 0
-		})
+		w.until("the jobs found nothing to do", func() bool { return w.jobsThat("state = 'waiting'") == 0 })
 		if len(x.requests()) != before {
 			t.Error("what was deleted was told")
 		}

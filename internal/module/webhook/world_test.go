@@ -21,6 +21,7 @@ import (
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/module/webhook"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/storetest"
 	"github.com/nilecare/nilecare/internal/web"
 	"github.com/nilecare/nilecare/internal/web/api"
@@ -245,6 +246,26 @@ func (w *world) until(what string, f func() bool) {
 			w.t.Fatalf("waited in vain: %s", what)
 		}
 	}
+}
+
+// jobsThat counts jobs of the first tenant.
+func (w *world) jobsThat(where string) (n int64) {
+	w.t.Helper()
+	if err := w.store.Ledger().Read(context.Background(), 1, func(q sqldb.Querier) error {
+		_, err := sqldb.QueryRow(context.Background(), q, []any{&n}, "SELECT count(*) FROM job_task WHERE "+where)
+		return err
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// idle waits until no job is running and none is due: a clock that is moved under a running one ends its lease.
+func (w *world) idle() {
+	w.t.Helper()
+	w.until("no job is running", func() bool {
+		return w.jobsThat(fmt.Sprintf("state = 'waiting' AND (lease <> 0 OR due_at <= %d)", w.clock.now().UnixMicro())) == 0
+	})
 }
 
 // hook makes a webhook and returns its id and secret.
