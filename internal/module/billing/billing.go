@@ -32,6 +32,6 @@ func New(o Options) *Service {
 // Routes are the module's lines of the product API.
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
-		{Method: "GET", Path: "/api/v1/stats/invoices", Need: api.Permission("billing:read"), Summary: "Counts and sums of invoices, claims and payments", Serve: s.stats},
+		{Method: "GET", Path: "/api/v1/stats/invoices", Need: api.Permission("billing:read"), Summary: "Counts and sums of invoices, claims and payments", Out: statsJSON{}, Serve: s.stats},
 	}
 }

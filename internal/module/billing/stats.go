@@ -15,6 +15,24 @@ import (
 // netTerm is how long after its date an invoice is due.
 const netTerm = 30 * 24 * time.Hour
 
+// statsJSON describes the figures; null is what is not known, and unavailable says why. Sums are in the one currency of the records.
+type statsJSON struct {
+	TotalRevenue        *float64          `json:"totalRevenue" doc:"net, of the invoices that are balanced"`
+	Outstanding         *float64          `json:"outstanding" doc:"gross, of the invoices that are issued"`
+	DraftInvoices       *int              `json:"draftInvoices"`
+	OutstandingInvoices *int              `json:"outstandingInvoices" doc:"issued, not balanced"`
+	PendingPayments     *int              `json:"pendingPayments" doc:"payments that are waited for: one for each outstanding invoice"`
+	OverdueInvoices     *int              `json:"overdueInvoices" doc:"outstanding for more than 30 days"`
+	PaidInvoices        *int              `json:"paidInvoices"`
+	CancelledInvoices   *int              `json:"cancelledInvoices"`
+	PendingClaims       *int              `json:"pendingClaims" doc:"active ones that were not answered"`
+	ApprovedClaims      *int              `json:"approvedClaims"`
+	DeniedClaims        *int              `json:"deniedClaims"`
+	PaymentsToday       *int              `json:"paymentsToday"`
+	RevenueToday        *float64          `json:"revenueToday" doc:"paid today"`
+	Unavailable         map[string]string `json:"unavailable"`
+}
+
 const noPayments = "no record holds a payment: payments are not kept yet"
 
 // amount is a sum of money in a record.

@@ -32,6 +32,6 @@ func New(o Options) *Service {
 // Routes are the module's lines of the product API.
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
-		{Method: "GET", Path: "/api/v1/stats/labs", Need: api.Permission("labs:read"), Summary: "Counts of laboratory orders and results", Params: []api.Param{{Name: "providerId", Help: "only what this practitioner ordered"}}, Serve: s.stats},
+		{Method: "GET", Path: "/api/v1/stats/labs", Need: api.Permission("labs:read"), Summary: "Counts of laboratory orders and results", Params: []api.Param{{Name: "providerId", Help: "only what this practitioner ordered"}}, Out: statsJSON{}, Serve: s.stats},
 	}
 }

@@ -31,6 +31,17 @@ const (
 	turnsOf     = 200                 // … this many at most
 )
 
+// statsJSON describes the figures; null is what is not known, and unavailable says why.
+type statsJSON struct {
+	PendingTests      *int              `json:"pendingTests" doc:"open orders whose report was not begun"`
+	OpenOrders        *int              `json:"openOrders" doc:"drafted, active or on hold"`
+	InProgress        *int              `json:"inProgress" doc:"open orders whose report was begun"`
+	CompletedToday    *int              `json:"completedToday" doc:"reports that were issued today"`
+	CriticalResults   *int              `json:"criticalResults" doc:"critical results of the last 24 hours"`
+	AverageTurnaround *float64          `json:"averageTurnaround" doc:"hours from order to report, the mean of the last 200 reports of 30 days"`
+	Unavailable       map[string]string `json:"unavailable"`
+}
+
 // turn is how long a report took.
 type turn struct {
 	hours  float64

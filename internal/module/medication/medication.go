@@ -32,6 +32,6 @@ func New(o Options) *Service {
 func (s *Service) Routes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/api/v1/stats/medications", Need: api.Permission("medications:read"), Summary: "Counts of prescriptions, of what was handed out and of what was given",
-			Params: []api.Param{{Name: "providerId", Help: "only what this practitioner ordered"}}, Serve: s.stats},
+			Params: []api.Param{{Name: "providerId", Help: "only what this practitioner prescribed"}}, Out: statsJSON{}, Serve: s.stats},
 	}
 }

@@ -18,6 +18,20 @@ const (
 // interactionCodes say of a DetectedIssue that it is an interaction of medicines (v3-ActCode).
 const interactionCodes = "DRG,TPROD"
 
+// statsJSON describes the figures; null is what is not known, and unavailable says why.
+type statsJSON struct {
+	ActivePrescriptions   *int              `json:"activePrescriptions"`
+	OnHold                *int              `json:"onHold"`
+	PendingPrescriptions  *int              `json:"pendingPrescriptions" doc:"active ones of which nothing was handed out"`
+	ExpiringPrescriptions *int              `json:"expiringPrescriptions" doc:"active ones whose validity ends within 30 days"`
+	DispensedToday        *int              `json:"dispensedToday"`
+	AdministeredToday     *int              `json:"administeredToday"`
+	Interactions          *int              `json:"interactions" doc:"found within the last 30 days"`
+	PendingRefills        *int              `json:"pendingRefills"`
+	DueDoses              *int              `json:"dueDoses"`
+	Unavailable           map[string]string `json:"unavailable"`
+}
+
 // ending is an active prescription whose end is known, by its FHIR id.
 type ending struct {
 	id  string
