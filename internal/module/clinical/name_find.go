@@ -275,7 +275,8 @@ func (p patients) count(ctx context.Context, q sqldb.Querier, keys []int64) (int
 	return n, err
 }
 
-// gather reads the patients with one of the keys, and keeps those whose names fit.
+// gather reads the patients with one of the keys, and keeps those whose names fit. CROSS JOIN has SQLite, which knows nothing of how many rows there are, look each
+// patient up by its number; PostgreSQL does so by itself.
 func (p patients) gather(ctx context.Context, q sqldb.Querier, n nameQuery, all []*wanted, keys []int64, rest bool) ([]hit, bool, error) {
 	tenant := access.From(ctx).Tenant
 	limit := maxCandidates + 1
@@ -283,7 +284,7 @@ func (p patients) gather(ctx context.Context, q sqldb.Querier, n nameQuery, all 
 		limit = maxLooked
 	}
 	b := (&sqldb.Builder{}).SQL("SELECT p.num, p.patient, p.names, p.born, p.gender, p.facility, p.merged_into FROM (SELECT k.num")
-	keysIn(b, tenant, keys).SQL(" LIMIT ").Int(int64(limit)).SQL(") AS f JOIN clinical_patient p ON p.tenant = ").Arg(tenant).SQL(" AND p.num = f.num")
+	keysIn(b, tenant, keys).SQL(" LIMIT ").Int(int64(limit)).SQL(") AS f CROSS JOIN clinical_patient p WHERE p.tenant = ").Arg(tenant).SQL(" AND p.num = f.num")
 	var hits []hit
 	seen := map[int64]bool{}
 	rows := 0
