@@ -20,7 +20,7 @@ const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	corsHeaders = "Accept, Authorization, Content-Type, Content-Encoding, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, Range, " +
 		"X-API-Key, X-CSRF-Token, X-Request-Id, X-Requested-With, X-Purpose-Of-Use, Idempotency-Key, traceparent, tracestate"
-	corsExposed = "Content-Disposition, Content-Location, Deprecation, ETag, Last-Modified, Link, Location, RateLimit, RateLimit-Limit, RateLimit-Policy, " +
+	corsExposed = "Content-Disposition, Content-Location, Deprecation, ETag, Idempotency-Replayed, Last-Modified, Link, Location, RateLimit, RateLimit-Limit, RateLimit-Policy, " +
 		"RateLimit-Remaining, RateLimit-Reset, Retry-After, Sunset, WWW-Authenticate, X-API-Version, X-RateLimit-Limit, X-RateLimit-Remaining, " +
 		"X-RateLimit-Reset, X-Request-Id"
 )

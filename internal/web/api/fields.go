@@ -24,7 +24,7 @@ type selection struct {
 
 // fieldsOf reads the parameter fields; nil: everything is wanted.
 func fieldsOf(r *http.Request) (*selection, error) {
-	if !strings.Contains(r.URL.RawQuery, "fields=") {
+	if r.URL.RawQuery == "" {
 		return nil, nil
 	}
 	root, n := &selection{in: map[string]*selection{}}, 0
