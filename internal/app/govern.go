@@ -29,7 +29,7 @@ func owners() []owner {
 	return []owner{
 		{module: clinical.Module, rules: clinical.Rules, states: clinical.Guards, guard: clinical.GuardMerged, adopts: clinical.Adopts, adopt: clinical.Adopt},
 		{module: facility.Module, judges: facility.Types, set: facility.SetRule, adopts: facility.Adopts, adopt: facility.Adopt},
-		{module: scheduling.Module, rules: scheduling.Rules, adopts: scheduling.Adopts, adopt: scheduling.Adopt},
+		{module: scheduling.Module, judges: scheduling.Types, set: scheduling.SetRule, adopts: scheduling.Adopts, adopt: scheduling.Adopt},
 	}
 }
 

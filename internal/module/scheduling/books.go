@@ -69,22 +69,32 @@ type entry struct {
 	version  int64
 }
 
+// atATime is how many actors one statement asks for.
+const atATime = 100
+
 // entries reads the rows of the actors that have one, and the tenant's.
 func (b books) entries(ctx context.Context, q sqldb.Querier, tenant int32, actors ...actor) (map[actor]*entry, error) {
-	w := &sqldb.Builder{}
-	w.SQL("SELECT type, num, plan, schedule, kind, span, version FROM scheduling_actor WHERE tenant = ").Arg(tenant).SQL(" AND num IN (0")
-	for _, a := range actors {
-		w.SQL(", ").Arg(a.num)
-	}
-	w.SQL(") AND deleted_at = 0")
 	out := map[actor]*entry{}
-	err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
-		e := &entry{}
-		err := rows.Scan(&e.typ, &e.num, &e.plan, &e.schedule, &e.kind, &e.span, &e.version)
-		out[e.actor] = e
-		return err
-	}, w.String(), w.Args...)
-	return out, err
+	for first := true; first || len(actors) > 0; first = false {
+		n := min(len(actors), atATime)
+		w := &sqldb.Builder{}
+		w.SQL("SELECT type, num, plan, schedule, kind, span, version FROM scheduling_actor WHERE tenant = ").Arg(tenant).SQL(" AND num IN (0")
+		for _, a := range actors[:n] {
+			w.SQL(", ").Arg(a.num)
+		}
+		w.SQL(") AND deleted_at = 0")
+		err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+			e := &entry{}
+			err := rows.Scan(&e.typ, &e.num, &e.plan, &e.schedule, &e.kind, &e.span, &e.version)
+			out[e.actor] = e
+			return err
+		}, w.String(), w.Args...)
+		if err != nil {
+			return nil, err
+		}
+		actors = actors[n:]
+	}
+	return out, nil
 }
 
 // planOf is the plan of an actor among the entries, made whole, and what it says itself.
@@ -159,7 +169,7 @@ func spanOf(all map[actor]*entry, a actor) int64 {
 	return 0
 }
 
-// enter writes claims, and notes where one is longer than any before it.
+// enter writes claims, and notes, in the ledger and in all, where one is longer than any before it.
 func (b books) enter(ctx context.Context, tx record.Tx, tenant int32, all map[actor]*entry, claims []claim) error {
 	if len(claims) == 0 {
 		return nil
@@ -172,6 +182,10 @@ func (b books) enter(ctx context.Context, tx record.Tx, tenant int32, all map[ac
 			if err := b.stretch(ctx, tx, tenant, c.actor, length); err != nil {
 				return err
 			}
+			if all[c.actor] == nil {
+				all[c.actor] = &entry{actor: c.actor}
+			}
+			all[c.actor].span = length // for what is looked for next
 		}
 	}
 	return sqldb.ExecMany(ctx, tx, "INSERT INTO scheduling_claim (tenant, "+claimColumns+", created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", rows)

@@ -260,6 +260,50 @@ func TestASlotIsInOneAppointmentAndSaysSo(t *testing.T) {
 	})
 }
 
+// A set of changes is judged by its end: two appointments change times, and one takes the time that another gives up, in whatever order they stand.
+func TestTwoAppointmentsChangeTimesInOneSet(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		doctor := w.provider("Osman")
+		one, two := w.book(w.patient("Ali"), doctor, sunday, "08:00"), w.book(w.patient("Hassan"), doctor, sunday, "09:00")
+		to := func(id, hour string) record.Change {
+			return record.Change{Op: record.Patch, Type: "Appointment", ID: id, Apply: func(r *fhir.Resource) (*fhir.Resource, error) {
+				r.Set("start", fhir.NewString("2026-11-29T"+hour+":00:00+02:00"))
+				r.Set("end", fhir.NewString("2026-11-29T"+hour+":30:00+02:00"))
+				return r, nil
+			}}
+		}
+		if _, err := w.store.Write(w.as("receptionist"), []record.Change{to(one, "09"), to(two, "08")}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.store.Write(w.as("receptionist"), []record.Change{to(one, "10"), to(two, "10")})
+		refused(t, flat.Plain(err))
+		next, _ := fhir.ParseResource([]byte(fhirAppointment(w.patient("Omer"), doctor, "2026-11-29T08:00:00+02:00", "2026-11-29T08:30:00+02:00", "booked")))
+		if _, err := w.store.Write(w.as("receptionist"), []record.Change{{Op: record.Create, Type: "Appointment", Resource: next}, to(two, "11")}); err != nil {
+			t.Fatal(err)
+		}
+		w.agree()
+	})
+}
+
+// Claims that are longer than any before are found, also by what stands behind them in the same set.
+func TestLongAppointmentsInOneSet(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		doctor := w.provider("Osman")
+		day, _ := fhir.ParseResource([]byte(fhirAppointment(w.patient("Ali"), doctor, "2026-11-29T08:00:00+02:00", "2026-11-29T20:00:00+02:00", "booked")))
+		_, err := w.write("doctor", fhirAppointment(w.patient("Hassan"), doctor, "2026-11-29T19:00:00+02:00", "2026-11-29T19:30:00+02:00", "booked"),
+			record.Change{Op: record.Create, Type: "Appointment", Resource: day})
+		refused(t, err)
+		if _, err := w.write("doctor", fhirAppointment(w.patient("Ali"), doctor, "2026-11-29T08:00:00+02:00", "2026-11-29T20:00:00+02:00", "booked")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.write("doctor", fhirAppointment(w.patient("Hassan"), doctor, "2026-11-29T19:00:00+02:00", "2026-11-29T19:30:00+02:00", "booked"))
+		refused(t, err)
+		if got := w.free(doctor, sunday); len(got) != 0 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 func TestAppointmentsThatCannotBe(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		doctor, patient := w.provider("Osman"), w.patient("Ali")

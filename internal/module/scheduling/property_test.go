@@ -135,7 +135,7 @@ func (s *sequence) step() {
 	patient, provider := pick("patient", s.patients), pick("provider", s.providers)
 	kinds := []string{"api book", "fhir book", "fhir set"}
 	if len(s.made) > 0 {
-		kinds = append(kinds, "api move", "api cancel", "api status", "fhir update", "fhir patch", "fhir delete")
+		kinds = append(kinds, "api move", "api cancel", "api status", "fhir update", "fhir patch", "fhir delete", "fhir swap")
 	}
 	id := ""
 	if len(s.made) > 0 {
@@ -185,6 +185,26 @@ func (s *sequence) step() {
 			}
 			return r, nil
 		}}})
+	case "fhir swap": // two change their times in one set
+		other := pick("other", s.made)
+		times := map[string][2]string{}
+		for _, one := range []string{id, other} {
+			if v, err := s.store.Read(system(), "Appointment", one); err == nil {
+				r, _ := v.Resource()
+				times[one] = [2]string{r.Str("start"), r.Str("end")}
+			}
+		}
+		if len(times) < 2 {
+			return
+		}
+		to := func(one, as string) record.Change {
+			return record.Change{Op: record.Patch, Type: "Appointment", ID: one, Apply: func(r *fhir.Resource) (*fhir.Resource, error) {
+				r.Set("start", fhir.NewString(times[as][0]))
+				r.Set("end", fhir.NewString(times[as][1]))
+				return r, nil
+			}}
+		}
+		_, err = s.store.Write(s.as("doctor"), []record.Change{to(id, other), to(other, id)})
 	case "fhir delete":
 		_, err = s.store.Write(s.as("admin"), []record.Change{{Op: record.Delete, Type: "Appointment", ID: id}})
 	}

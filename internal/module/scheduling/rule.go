@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -115,56 +116,192 @@ func (a *appointment) check(r *fhir.Resource) error {
 	return nil
 }
 
-// onAppointment is the rule of Appointment: the order of statuses, and whose time it takes.
-func (b books) onAppointment(ctx context.Context, tx record.Tx, old, r *fhir.Resource) error {
+// Types are the types whose changes the module judges, in the order in which they rest on each other.
+func Types() []string {
+	return []string{"Location", "PractitionerRole", "Schedule", "Slot", "Appointment"}
+}
+
+// SetRule holds the invariants of appointments, and has the ledgers follow all of [Types]. It judges a set of changes as a whole: two appointments may change times in
+// one, and one may take the time that another gives up, in whatever order they stand.
+func SetRule(l *record.Ledger) record.SetRule {
+	b := books{l}
+	follow := map[string]record.Rule{"Location": b.onLocation, "PractitionerRole": b.onRole, "Schedule": b.onSchedule, "Slot": b.onSlot}
+	return func(ctx context.Context, tx record.Tx, set []record.Turn) (int, error) {
+		for _, typ := range Types() {
+			for i, t := range set {
+				if f := follow[typ]; f != nil && t.Type == typ {
+					if err := f(ctx, tx, t.Old, t.New); err != nil {
+						return i, err
+					}
+				}
+			}
+		}
+		return b.onAppointments(ctx, tx, set)
+	}
+}
+
+// turn is what one Appointment of a set undergoes.
+type turn struct {
+	*appointment
+	at        int // in the set
+	old, r    *fhir.Resource
+	was, want []claim
+}
+
+// moves reports that it takes other time than before.
+func (t *turn) moves() bool {
+	return len(t.was) != len(t.want) || !slices.EqualFunc(t.was, t.want, claim.same)
+}
+
+// onAppointments is the rule of Appointment, for those of a set: the order of statuses, and whose time they take. First all give up what they had, then each takes what it
+// needs.
+func (b books) onAppointments(ctx context.Context, tx record.Tx, set []record.Turn) (int, error) {
 	tenant := access.From(ctx).Tenant
-	one := r
-	if one == nil {
-		one = old
+	var turns []*turn
+	for i, one := range set {
+		if one.Type != "Appointment" {
+			continue
+		}
+		t, err := b.turnOf(ctx, tx, tenant, one)
+		if err != nil {
+			return i, err
+		}
+		t.at = i
+		turns = append(turns, t)
 	}
-	_, num, ok, err := b.l.Meant(ctx, tx, tenant, "Appointment/"+one.ID())
-	if err != nil || !ok {
-		return err
+	if len(turns) == 0 {
+		return 0, nil
 	}
-	var was []claim
-	if old != nil {
-		if was, err = b.claimsOf(ctx, tx, tenant, num); err != nil {
-			return err
+	all, err := b.lockAll(ctx, tx, tenant, turns)
+	if err != nil {
+		return turns[0].at, err
+	}
+	for _, step := range []func(*turn) error{
+		func(t *turn) error { return b.giveUp(ctx, tx, tenant, t) },
+		func(t *turn) error { return b.take(ctx, tx, tenant, t, all) },
+		func(t *turn) error {
+			if t.old == nil {
+				return nil
+			}
+			return b.leaveSlots(ctx, tx, tenant, t.appointment)
+		},
+		func(t *turn) error { return b.takeSlots(ctx, tx, tenant, t.appointment) },
+		func(t *turn) error { return b.endHold(ctx, tx, tenant, t.appointment) },
+		func(t *turn) error { return b.follow(ctx, tx, tenant, t.appointment, t.r, t.was) },
+	} {
+		for _, t := range turns {
+			if err := step(t); err != nil {
+				return t.at, err
+			}
 		}
 	}
-	if r == nil {
-		if err := b.release(ctx, tx, tenant, num); err != nil {
-			return err
-		}
-		gone := &appointment{num: num, status: "cancelled"}
-		if err := b.takeSlots(ctx, tx, tenant, gone); err != nil {
-			return err
-		}
-		return b.follow(ctx, tx, tenant, gone, nil, was)
+	return 0, nil
+}
+
+// turnOf reads what one Appointment undergoes, and refuses what it cannot be.
+func (b books) turnOf(ctx context.Context, tx record.Tx, tenant int32, one record.Turn) (*turn, error) {
+	_, num, ok, err := b.l.Meant(ctx, tx, tenant, "Appointment/"+one.ID)
+	if err == nil && !ok {
+		err = errors.New("scheduling: an appointment without a number")
 	}
-	a := readAppointment(r)
-	a.num = num
-	if err := a.check(r); err != nil {
+	if err != nil {
+		return nil, err
+	}
+	t := &turn{appointment: &appointment{status: "cancelled"}, old: one.Old, r: one.New}
+	if one.New != nil {
+		t.appointment = readAppointment(one.New)
+	}
+	t.num = num
+	if one.Old != nil {
+		if t.was, err = b.claimsOf(ctx, tx, tenant, num); err != nil {
+			return nil, err
+		}
+	}
+	if one.New == nil {
+		return t, nil
+	}
+	if err := t.check(one.New); err != nil {
+		return nil, err
+	}
+	if one.Old != nil {
+		if err := mayFollow(one.Old.Str("status"), t.status); err != nil {
+			return nil, err
+		}
+		if err := settled(one.Old, one.New); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// lockAll works out what the turns must take, waits for the calendars of those that move, all at once and in one order, and returns the rows of all who take part. Where it waited
+// for that of a role whose practitioner was not known, somebody may have said so meanwhile: then it begins anew.
+func (b books) lockAll(ctx context.Context, tx record.Tx, tenant int32, turns []*turn) (map[actor]*entry, error) {
+	var held []actor
+	for {
+		var actors, calendars []actor
+		for _, t := range turns {
+			var err error
+			if t.want, err = b.wanted(ctx, tx, tenant, t.appointment); err != nil {
+				return nil, err
+			}
+			for _, c := range t.want {
+				actors = append(actors, c.actor)
+			}
+		}
+		all, err := b.entries(ctx, tx, tenant, actors...)
+		if err != nil {
+			return nil, err
+		}
+		byRole := false
+		for _, t := range turns {
+			for _, c := range t.want {
+				if t.moves() && exclusive(all, c.actor) && !slices.Contains(held, c.actor) {
+					calendars = append(calendars, c.actor)
+					byRole = byRole || c.typ == "PractitionerRole"
+				}
+			}
+		}
+		if err := b.lock(ctx, tx, tenant, calendars); err != nil || !byRole {
+			return all, err
+		}
+		held = append(held, calendars...)
+	}
+}
+
+// giveUp takes back what an appointment took before, where that is not what it takes now.
+func (b books) giveUp(ctx context.Context, tx record.Tx, tenant int32, t *turn) error {
+	switch {
+	case t.moves() && len(t.was) > 0:
+		return b.release(ctx, tx, tenant, t.num)
+	case !t.moves() && len(t.was) > 0 && t.was[0].held != (t.status == "pending"):
+		_, err := tx.Exec(ctx, "UPDATE scheduling_claim SET held = $3 WHERE tenant = $1 AND appointment = $2", tenant, t.num, bit(t.status == "pending"))
 		return err
 	}
-	if old != nil {
-		if err := mayFollow(old.Str("status"), a.status); err != nil {
+	return nil
+}
+
+// take enters what an appointment takes now, or refuses it.
+func (b books) take(ctx context.Context, tx record.Tx, tenant int32, t *turn, all map[actor]*entry) error {
+	if !t.moves() {
+		return nil
+	}
+	for i := range t.want {
+		c := &t.want[i]
+		whole, _, err := planOf(all, c.actor)
+		if err != nil {
 			return err
 		}
-		if err := settled(old, r); err != nil {
-			return err
+		if c.typ != "Patient" {
+			c.until += whole.buffer
+		}
+		if exclusive(all, c.actor) {
+			if err := b.admit(ctx, tx, tenant, t.appointment, c, whole, spanOf(all, c.actor)); err != nil {
+				return err
+			}
 		}
 	}
-	if err := b.take(ctx, tx, tenant, a, was, true); err != nil {
-		return err
-	}
-	if err := b.takeSlots(ctx, tx, tenant, a); err != nil {
-		return err
-	}
-	if err := b.endHold(ctx, tx, tenant, a); err != nil {
-		return err
-	}
-	return b.follow(ctx, tx, tenant, a, r, was)
+	return b.enter(ctx, tx, tenant, all, t.want)
 }
 
 // settled refuses to move what is over: when it was stands.
@@ -188,80 +325,31 @@ func (b books) adoptAppointment(ctx context.Context, tx record.Tx, r *fhir.Resou
 	if !a.timed || a.at.Empty() {
 		return nil
 	}
-	if err := b.take(ctx, tx, tenant, a, nil, false); err != nil {
+	want, err := b.wanted(ctx, tx, tenant, a)
+	if err != nil {
+		return err
+	}
+	actors := make([]actor, len(want))
+	for i, c := range want {
+		actors[i] = c.actor
+	}
+	all, err := b.entries(ctx, tx, tenant, actors...)
+	if err != nil {
+		return err
+	}
+	if err := b.enter(ctx, tx, tenant, all, want); err != nil {
+		return err
+	}
+	if err := b.takeSlots(ctx, tx, tenant, a); err != nil && !fault.Is(err, fault.Conflict) { // another one has the Slot already
 		return err
 	}
 	return b.follow(ctx, tx, tenant, a, r, nil)
 }
 
-// take has the ledger say whose time the appointment takes now; was is what it took before. refuse: it may be refused.
-func (b books) take(ctx context.Context, tx record.Tx, tenant int32, a *appointment, was []claim, refuse bool) error {
-	want, all, err := b.wanted(ctx, tx, tenant, a)
-	if err != nil {
-		return err
-	}
-	if sameClaims(was, want) {
-		if len(was) > 0 && was[0].held != (a.status == "pending") {
-			_, err = tx.Exec(ctx, "UPDATE scheduling_claim SET held = $3 WHERE tenant = $1 AND appointment = $2", tenant, a.num, bit(a.status == "pending"))
-		}
-		return err
-	}
-	if want, all, err = b.lockWanted(ctx, tx, tenant, a, want, all); err != nil {
-		return err
-	}
-	if len(was) > 0 {
-		if err := b.release(ctx, tx, tenant, a.num); err != nil {
-			return err
-		}
-	}
-	for i := range want {
-		whole, _, err := planOf(all, want[i].actor)
-		if err != nil {
-			return err
-		}
-		c := &want[i]
-		if c.typ != "Patient" {
-			c.until += whole.buffer
-		}
-		if refuse && exclusive(all, c.actor) {
-			if err := b.admit(ctx, tx, tenant, a, c, whole, spanOf(all, c.actor)); err != nil {
-				return err
-			}
-		}
-	}
-	return b.enter(ctx, tx, tenant, all, want)
-}
-
-// lockWanted waits for the calendars of the claims. Where it waited for that of a role whose practitioner was not known, somebody may have said so meanwhile.
-func (b books) lockWanted(ctx context.Context, tx record.Tx, tenant int32, a *appointment, want []claim, all map[actor]*entry) ([]claim, map[actor]*entry, error) {
-	for {
-		var calendars []actor
-		byRole := false
-		for _, c := range want {
-			byRole = byRole || c.typ == "PractitionerRole"
-			if exclusive(all, c.actor) {
-				calendars = append(calendars, c.actor)
-			}
-		}
-		if err := b.lock(ctx, tx, tenant, calendars); err != nil || !byRole {
-			return want, all, err
-		}
-		again, rows, err := b.wanted(ctx, tx, tenant, a)
-		if err != nil || sameClaims(again, want) {
-			return want, all, err
-		}
-		want, all = again, rows
-	}
-}
-
-func sameClaims(a, b []claim) bool {
-	return len(a) == len(b) && slices.EqualFunc(a, b, claim.same)
-}
-
-// wanted are the claims that the appointment must have, in order, and the rows of those who take part.
-func (b books) wanted(ctx context.Context, tx record.Tx, tenant int32, a *appointment) ([]claim, map[actor]*entry, error) {
+// wanted are the claims that the appointment must have, in order.
+func (b books) wanted(ctx context.Context, tx record.Tx, tenant int32, a *appointment) ([]claim, error) {
 	if !holds(a.status) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	var out []claim
 	add := func(x actor, role int64) {
@@ -272,33 +360,28 @@ func (b books) wanted(ctx context.Context, tx record.Tx, tenant int32, a *appoin
 	for _, ref := range a.refs {
 		typ, num, ok, err := b.l.Meant(ctx, tx, tenant, ref)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if !ok {
 			continue
 		}
 		if err := b.addActor(ctx, tx, tenant, actor{typ, num}, add); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	for _, ref := range a.slots {
 		owners, err := b.ownersOf(ctx, tx, tenant, ref)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, x := range owners {
 			if err := b.addActor(ctx, tx, tenant, x, add); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 	}
 	orderClaims(out)
-	actors := make([]actor, len(out))
-	for i, c := range out {
-		actors[i] = c.actor
-	}
-	all, err := b.entries(ctx, tx, tenant, actors...)
-	return out, all, err
+	return out, nil
 }
 
 // addActor adds an actor that has a calendar; a PractitionerRole counts as its Practitioner.

@@ -88,12 +88,6 @@ func New(_ context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Rules are the invariants of the module's types, and how its ledgers follow what others' types say.
-func Rules(l *record.Ledger) map[string]record.Rule {
-	b := books{l}
-	return map[string]record.Rule{"Appointment": b.onAppointment, "PractitionerRole": b.onRole, "Schedule": b.onSchedule, "Slot": b.onSlot, "Location": b.onLocation}
-}
-
 // Adopts names the types whose records of before are told to [Adopt] once, in the order in which they rest on each other.
 func Adopts() []string {
 	return []string{"Location", "PractitionerRole", "Schedule", "Slot", "Appointment"}

@@ -61,36 +61,75 @@ func (b books) ownersOf(ctx context.Context, q sqldb.Querier, tenant int32, ref 
 	return out, err
 }
 
-// takeSlots has the ledger say which Slots the appointment is in. A Slot is in one active appointment; its own status follows later, as it was.
-func (b books) takeSlots(ctx context.Context, tx record.Tx, tenant int32, a *appointment) error {
+// wantedSlots are the Slots that the appointment must be in.
+func (b books) wantedSlots(ctx context.Context, q sqldb.Querier, tenant int32, a *appointment) ([]int64, error) {
 	var want []int64
-	if holds(a.status) {
-		for _, ref := range a.slots {
-			n, err := b.meant(ctx, tx, tenant, ref, "Slot")
-			if err != nil {
-				return err
-			}
-			if n != 0 && !slices.Contains(want, n) {
-				want = append(want, n)
-			}
+	if !holds(a.status) {
+		return nil, nil
+	}
+	for _, ref := range a.slots {
+		n, err := b.meant(ctx, q, tenant, ref, "Slot")
+		if err != nil {
+			return nil, err
+		}
+		if n != 0 && !slices.Contains(want, n) {
+			want = append(want, n)
 		}
 	}
-	was := map[int64]bool{} // held
-	err := sqldb.Each(ctx, tx, func(rows sqldb.Rows) error {
+	slices.Sort(want)
+	return want, nil
+}
+
+// slotsOf are the Slots that the appointment is in, and whether it is held.
+func (b books) slotsOf(ctx context.Context, q sqldb.Querier, tenant int32, appointment int64) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
 		var n int64
 		var held bool
 		err := rows.Scan(&n, &held)
-		was[n] = held
+		out[n] = held
 		return err
-	}, "SELECT slot, held <> 0 FROM scheduling_slot_claim WHERE tenant = $1 AND appointment = $2", tenant, a.num)
+	}, "SELECT slot, held <> 0 FROM scheduling_slot_claim WHERE tenant = $1 AND appointment = $2", tenant, appointment)
+	return out, err
+}
+
+// leaveSlots has the appointment leave the Slots that it is in no more. A Slot's own status follows later, as it was.
+func (b books) leaveSlots(ctx context.Context, tx record.Tx, tenant int32, a *appointment) error {
+	want, err := b.wantedSlots(ctx, tx, tenant, a)
+	if err != nil {
+		return err
+	}
+	was, err := b.slotsOf(ctx, tx, tenant, a.num)
+	if err != nil {
+		return err
+	}
+	for n := range was {
+		if slices.Contains(want, n) {
+			continue
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM scheduling_slot_claim WHERE tenant = $1 AND slot = $2 AND appointment = $3", tenant, n, a.num); err != nil {
+			return err
+		}
+		if err := b.tellSlot(ctx, tx, tenant, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeSlots has the appointment be in the Slots that it names. A Slot is in one active appointment.
+func (b books) takeSlots(ctx context.Context, tx record.Tx, tenant int32, a *appointment) error {
+	want, err := b.wantedSlots(ctx, tx, tenant, a)
+	if err != nil || len(want) == 0 {
+		return err
+	}
+	was, err := b.slotsOf(ctx, tx, tenant, a.num)
 	if err != nil {
 		return err
 	}
 	pending := a.status == "pending"
-	slices.Sort(want)
 	for _, n := range want {
 		held, mine := was[n]
-		delete(was, n)
 		switch {
 		case !mine:
 			err = b.takeSlot(ctx, tx, tenant, a, n)
@@ -103,14 +142,6 @@ func (b books) takeSlots(ctx context.Context, tx record.Tx, tenant int32, a *app
 			err = b.tellSlot(ctx, tx, tenant, n)
 		}
 		if err != nil {
-			return err
-		}
-	}
-	for n := range was {
-		if _, err := tx.Exec(ctx, "DELETE FROM scheduling_slot_claim WHERE tenant = $1 AND slot = $2 AND appointment = $3", tenant, n, a.num); err != nil {
-			return err
-		}
-		if err := b.tellSlot(ctx, tx, tenant, n); err != nil {
 			return err
 		}
 	}

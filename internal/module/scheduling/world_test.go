@@ -66,7 +66,7 @@ func newWorld(t testing.TB, store *record.Store, h *hand) *world {
 			t.Fatal(err)
 		}
 	}
-	store.Govern(scheduling.Rules(l))
+	store.GovernSets(scheduling.Types(), scheduling.SetRule(l))
 	w := &world{t: t, store: store, clock: h, roles: map[string]access.Role{}}
 	for _, r := range access.DefaultRoles() {
 		w.roles[r.Name] = r
