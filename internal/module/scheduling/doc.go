@@ -12,11 +12,12 @@
 //
 // # What always holds
 //
-// A rule of the type writes the claims in the transaction of the appointment, whoever writes it: the product API, a FHIR create, update, patch or delete, a transaction
-// Bundle, an import. So at no time has anybody more appointments at once than the capacity, and the overbooking that was asked for and permitted,
-// and a ledger and its documents never differ. Writers who want the same calendar wait for each other on a lock of that calendar, taken in one order;
-// the loser is told which times are free. What holds time is an appointment that is pending (held), booked, arrived or checked-in, for each participant that has
-// not declined; a fulfilled one, one that was missed or cancelled, a proposed one and one on the waiting list hold nothing.
+// A rule writes the claims in the transaction of the appointment, whoever writes it: the product API, a FHIR create, update, patch or delete, a transaction Bundle, an import.
+// So at no time has anybody more appointments at once than the capacity, and the overbooking that was asked for and permitted, and ledger and documents
+// never differ. A set of changes is judged as a whole ([SetRule]): all give up what they had, then each takes what it needs. Writers who want the same
+// calendar wait for each other on a lock of that calendar; a set takes its locks at once, in one order. The loser is told which times are free. What holds time is an
+// appointment that is pending (held), booked, arrived or checked-in, for each participant that has not declined; a fulfilled one, one that was missed or cancelled, a proposed
+// one and one on the waiting list hold nothing.
 //
 // The same rule holds the order of statuses, for both doors: see [transitions].
 //
