@@ -54,7 +54,7 @@ func (s *Service) feedRoutes() []api.Route {
 	const path = "/api/v1/calendars"
 	return []api.Route{
 		{Method: "GET", Path: path, Need: api.Known(), Summary: "One's calendar feeds", Out: feedList{}, Serve: s.serveFeeds},
-		{Method: "POST", Path: path, Need: api.Permission("appointments:read"), Summary: "Make an iCalendar feed, for the calendar of a phone: its address is told once", In: feedIn{}, Out: feedJSON{}, Serve: s.serveNewFeed},
+		{Method: "POST", Path: path, Need: api.Permission("appointments:read"), Summary: "Make an iCalendar feed, for the calendar of a phone: its address is told once", In: feedIn{}, Out: feedJSON{}, Once: api.Secret, Serve: s.serveNewFeed},
 		{Method: "DELETE", Path: path + "/{id}", Need: api.Known(), Summary: "End a feed: its address answers no more", Serve: s.serveEndFeed},
 		{Method: "GET", Path: path + "/feed/{file}", Need: api.Public(), Summary: "The feed, as iCalendar: for whoever knows its address", Bare: true, Serve: s.serveFeed},
 		{Method: "GET", Path: "/api/v1/appointments/{id}/ics", Need: api.Permission("appointments:read"), Summary: "One appointment, as iCalendar", Bare: true, Serve: s.serveICS},
