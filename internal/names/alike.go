@@ -161,8 +161,9 @@ func Begins(start, whole string) bool {
 	return true
 }
 
-// Near reports whether two forms differ by one slip: a consonant more, less, another one, or two that changed places. Forms whose consonants agree are
-// never near: they are alike, or different names. Words of fewer than three consonants are not near any.
+// Near reports whether two forms differ by one slip: a consonant more, less, another one, or two that changed places; or a vowel on the wrong side of a
+// consonant (Mohamde). Forms whose consonants agree are not near otherwise: they are alike, or different names. Words of fewer than three consonants are
+// not near any.
 func Near(a, b string) bool {
 	f, g := form(a), form(b)
 	if f.exact() || g.exact() {
@@ -183,7 +184,7 @@ func Near(a, b string) bool {
 		i++
 	}
 	if n == m && i == n {
-		return false
+		return f.vowelMoved(g)
 	}
 	slip := func(df, dg int) bool { // i+df and i+dg go on together to the end
 		x, y := i+df, i+dg
@@ -202,6 +203,26 @@ func Near(a, b string) bool {
 		return slip(0, 1)
 	}
 	return slip(1, 1) || i+1 < n && same(i, i+1) && same(i+1, i) && slip(2, 2)
+}
+
+// vowelMoved reports that of two forms with the same consonants, four at least, the one has a vowel on the other side of one consonant.
+func (f form) vowelMoved(g form) bool {
+	n := f.len()
+	if n < 4 || f.end() != g.end() {
+		return false
+	}
+	at := -1
+	for i := range n {
+		switch {
+		case f.vowel(i) == g.vowel(i), i+1 < n && between[f.vowel(i)][g.vowel(i)] && at < 0 && f.vowel(i) != '0' && g.vowel(i) != '0':
+		case at < 0 && i+1 < n && f.vowel(i) == g.vowel(i+1) && f.vowel(i+1) == g.vowel(i) && (f.vowel(i) == '0' || g.vowel(i) == '0'):
+			at = i
+		case at == i-1 && at >= 0:
+		default:
+			return false
+		}
+	}
+	return at >= 0
 }
 
 // vowelsAgree compares the vowels that do not touch the slip at consonant at, of which df and dg consonants are part.

@@ -81,7 +81,7 @@ func (w Word) Skeletons() []string {
 func Short(skeleton string) bool { return len(skeleton) < 3 }
 
 // Slips are the skeletons with one consonant left out, for looking up near words: two skeletons of which one has a consonant more, less, another one, or two that
-// changed places, share a slip, or the one is a slip of the other. None of a short one, or of a word in another script.
+// changed places, share a slip, or the one is a slip of the other; where a vowel slipped alone, they are the same. None of a short one, or of a word in another script.
 func Slips(skeleton string) []string {
 	if Short(skeleton) || strings.HasPrefix(skeleton, "=") {
 		return nil

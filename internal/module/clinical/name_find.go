@@ -134,7 +134,7 @@ func (p patients) meant(ctx context.Context, q sqldb.Querier, w *wanted, typing,
 	for _, s := range skeletons {
 		parts = append(parts, names.Slips(s)...)
 	}
-	if err := p.vocabulary(ctx, q, 0, parts, take(w.near)); err != nil {
+	if err := p.vocabulary(ctx, q, 0, append(slices.Clone(parts), skeletons...), take(w.near)); err != nil {
 		return err
 	}
 	return p.vocabulary(ctx, q, 1, append(parts, skeletons...), take(w.near))
