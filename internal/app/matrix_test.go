@@ -30,7 +30,7 @@ var update = flag.Bool("update", false, "write testdata/routes.txt anew from the
 
 // clinic is a whole server without a socket: the handlers that `serve` serves by, on a database in a folder of the test.
 type clinic struct {
-	t      *testing.T
+	t      testing.TB
 	x      *platform
 	h      http.Handler
 	routes []api.Route
@@ -42,7 +42,7 @@ func eachClinic(t *testing.T, f func(*testing.T, *clinic)) {
 	t.Run("postgres", func(t *testing.T) { f(t, newClinic(t, "NILECARE_DATABASE="+storetest.Database(t))) })
 }
 
-func newClinic(t *testing.T, more ...string) *clinic {
+func newClinic(t testing.TB, more ...string) *clinic {
 	t.Helper()
 	env := append(more, "NILECARE_DATA="+filepath.Join(t.TempDir(), "data"), "NILECARE_LISTEN=127.0.0.1:0", "NILECARE_LOG_LEVEL=error")
 	cfg, _, err := config.Load(nil, env, nil)
