@@ -36,9 +36,11 @@ function client(t, token, options = {}) {
 
 async function connected(t, token, options) {
   const socket = client(t, token, options);
-  const failed = once(socket, "connect_error");
-  failed.catch(() => {});
-  await Promise.race([once(socket, "connect"), failed.then((e) => Promise.reject(e))]);
+  const failed = (e) => socket.listeners("connect").forEach((f) => f(e)); // then it need not be waited for
+  socket.once("connect_error", failed);
+  const e = await once(socket, "connect");
+  socket.off("connect_error", failed);
+  if (e) throw e;
   return socket;
 }
 

@@ -206,11 +206,10 @@ const together = 30 * time.Millisecond
 
 // holding is readings of one patient and time, which come one by one though they were taken together.
 type holding struct {
-	e      event.Event
-	data   VitalSigns
-	ids    []string
-	timer  *time.Timer
-	parted bool
+	e     event.Event
+	data  VitalSigns
+	ids   []string
+	timer *time.Timer
 }
 
 // hold keeps a reading for a moment, with those that belong to it; the order is held.
