@@ -58,7 +58,6 @@ type draft struct {
 	nationalID, phone, email string
 	city                     string
 	self                     string // FHIR id of the person's own record, ""
-	merged                   []string
 }
 
 func draftOf(r *fhir.Resource) draft {

@@ -1,10 +1,10 @@
 package clinical
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -31,10 +31,12 @@ const (
 
 // wanted is a word that is looked for, and the words of the tenant's vocabulary that may be meant.
 type wanted struct {
-	word   names.Word
-	tokens []int64
-	fits   map[string]float64 // by form
-	rows   int                // how many patients have one of them, up to fewRows
+	word          names.Word
+	typing, slips bool // it may be a beginning; it may have a slip of the pen
+	tokens        []int64
+	open          bool               // it begins more words than are in tokens
+	fits          map[string]float64 // what is known of forms
+	rows          int                // how many patients have one of the tokens, up to fewRows
 }
 
 // hit is a patient that a search by name found.
@@ -49,7 +51,19 @@ type nameQuery struct {
 	name   string
 	typing bool    // the last word may be a beginning
 	born   []int64 // days that the patient may be born on, as in the ledger; none: any
+	gender string  // "": any
+	city   []byte  // blind, as in the ledger; nil: any
+	state  []byte
 }
+
+// fits reports that the rest of a row is as it is looked for.
+func (n *nameQuery) fits(e *entered) bool {
+	return (len(n.born) == 0 || slices.Contains(n.born, e.born)) && (n.gender == "" || n.gender == e.gender) && (n.city == nil || bytes.Equal(n.city, e.city)) &&
+		(n.state == nil || bytes.Equal(n.state, e.state))
+}
+
+// narrows reports that there is such a rest.
+func (n *nameQuery) narrows() bool { return len(n.born) > 0 || n.gender != "" || n.city != nil || n.state != nil }
 
 // findByName returns up to maxCandidates patients whose names fit, the best first; more says that there are others. Whether the caller may see them is not
 // asked.
@@ -82,8 +96,8 @@ func (p patients) findByName(ctx context.Context, n nameQuery) (hits []hit, more
 func (p patients) lookUp(ctx context.Context, q sqldb.Querier, n nameQuery, words []names.Word, slips bool) ([]hit, bool, error) {
 	all := make([]*wanted, 0, len(words))
 	for i, w := range words {
-		one := &wanted{word: w, fits: map[string]float64{}}
-		if err := p.meant(ctx, q, one, n.typing && i == len(words)-1, slips); err != nil {
+		one := &wanted{word: w, typing: n.typing && i == len(words)-1, slips: slips, fits: map[string]float64{}}
+		if err := p.meant(ctx, q, one); err != nil {
 			return nil, false, err
 		}
 		if len(one.tokens) == 0 {
@@ -99,63 +113,71 @@ func (p patients) lookUp(ctx context.Context, q sqldb.Querier, n nameQuery, word
 }
 
 // meant finds the words of the vocabulary that one which is looked for may be.
-func (p patients) meant(ctx context.Context, q sqldb.Querier, w *wanted, typing, slips bool) error {
-	take := func(fit func(form string) float64) func(sqldb.Rows) error {
-		return func(rows sqldb.Rows) error {
-			var form string
-			var t int64
-			if err := rows.Scan(&form, &t); err != nil {
-				return err
-			}
-			if f := fit(form); f > w.fits[form] {
-				w.fits[form] = f
-				if !slices.Contains(w.tokens, t) {
-					w.tokens = append(w.tokens, t)
-				}
-			}
-			return nil
+func (p patients) meant(ctx context.Context, q sqldb.Querier, w *wanted) error {
+	taken := map[int64]bool{}
+	seen := 0
+	take := func(rows sqldb.Rows) error {
+		var form string
+		var t int64
+		if err := rows.Scan(&form, &t); err != nil {
+			return err
 		}
+		seen++
+		if w.fit(form) > 0 && !taken[t] {
+			taken[t] = true
+			w.tokens = append(w.tokens, t)
+		}
+		return nil
 	}
 	skeletons := w.word.Skeletons()
-	if err := p.vocabulary(ctx, q, 0, skeletons, take(w.alike)); err != nil {
+	if err := p.vocabulary(ctx, q, 0, skeletons, take); err != nil {
 		return err
 	}
-	if typing {
+	if w.typing {
 		for _, s := range skeletons {
-			if err := p.beginnings(ctx, q, s, take(w.begins)); err != nil {
+			seen = 0
+			if err := p.beginnings(ctx, q, s, take); err != nil {
 				return err
 			}
+			w.open = w.open || seen == maxTyped
 		}
 	}
-	if !slips {
+	if !w.slips {
 		return nil
 	}
 	var parts []string
 	for _, s := range skeletons {
 		parts = append(parts, names.Slips(s)...)
 	}
-	if err := p.vocabulary(ctx, q, 0, append(slices.Clone(parts), skeletons...), take(w.near)); err != nil {
+	parts = append(parts, skeletons...)
+	if err := p.vocabulary(ctx, q, 0, parts, take); err != nil {
 		return err
 	}
-	return p.vocabulary(ctx, q, 1, append(parts, skeletons...), take(w.near))
+	return p.vocabulary(ctx, q, 1, parts, take)
 }
 
-func (w *wanted) best(form string, fit func(a, b string) bool, worth float64) float64 {
-	if slices.ContainsFunc(w.word.Forms, func(f string) bool { return fit(f, form) }) {
-		return worth
+// fit is how well a form fits the word that is looked for; 0: not at all.
+func (w *wanted) fit(form string) float64 {
+	f, known := w.fits[form]
+	if known {
+		return f
 	}
-	return 0
-}
-
-func (w *wanted) alike(form string) float64 {
-	if slices.Contains(w.word.Forms, form) {
-		return sameForm
+	as := func(like func(a, b string) bool) bool {
+		return slices.ContainsFunc(w.word.Forms, func(one string) bool { return like(one, form) })
 	}
-	return w.best(form, names.Alike, alikeForm)
+	switch {
+	case slices.Contains(w.word.Forms, form):
+		f = sameForm
+	case as(names.Alike):
+		f = alikeForm
+	case w.typing && as(names.Begins):
+		f = beginning
+	case w.slips && as(names.Near):
+		f = nearForm
+	}
+	w.fits[form] = f
+	return f
 }
-
-func (w *wanted) begins(form string) float64 { return w.best(form, names.Begins, beginning) }
-func (w *wanted) near(form string) float64   { return w.best(form, names.Near, nearForm) }
 
 func (p patients) vocabulary(ctx context.Context, q sqldb.Querier, kind int64, parts []string, take func(sqldb.Rows) error) error {
 	if len(parts) == 0 {
@@ -191,39 +213,45 @@ func padded(n int) int {
 }
 
 // narrowest chooses what is asked of the database: keys of which one must hold, such that few patients have one, and whether the rest is to be held against
-// the names that are found.
+// the rows that are found.
 func (p patients) narrowest(ctx context.Context, q sqldb.Querier, n nameQuery, all []*wanted) (keys []int64, rest bool, err error) {
+	// A word that begins too many others leads to some of its patients; the others lead to all.
+	lead := slices.DeleteFunc(slices.Clone(all), func(w *wanted) bool { return w.open })
+	if len(lead) == 0 {
+		lead = all
+	}
+	rest = len(lead) < len(all) || n.narrows()
 	if len(n.born) > 0 {
 		// A word and a birth date together say more than any two words.
-		least := slices.MinFunc(all, func(a, b *wanted) int { return cmp.Compare(len(a.tokens), len(b.tokens)) })
+		least := slices.MinFunc(lead, func(a, b *wanted) int { return cmp.Compare(len(a.tokens), len(b.tokens)) })
 		if len(least.tokens)*len(n.born) <= maxPairs {
 			for _, t := range least.tokens {
 				for _, d := range n.born {
 					keys = append(keys, bornKey(t, d))
 				}
 			}
-			return keys, len(all) > 1, nil
+			return keys, true, nil
 		}
 	}
-	for _, w := range all {
+	for _, w := range lead {
 		if w.rows, err = p.count(ctx, q, w.tokens); err != nil {
 			return nil, false, err
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *wanted) int { return cmp.Compare(a.rows, b.rows) })
-	if len(all) == 1 || all[0].rows < fewRows {
-		return all[0].tokens, len(all) > 1 || len(n.born) > 0, nil
+	slices.SortStableFunc(lead, func(a, b *wanted) int { return cmp.Compare(a.rows, b.rows) })
+	if len(lead) == 1 || lead[0].rows < fewRows {
+		return lead[0].tokens, rest || len(lead) > 1, nil
 	}
 	// All are frequent: two of them together are less so.
-	best, fewest := []int64(nil), fewRows+1
-	for i := range all {
+	best, fewest := lead[0].tokens, fewRows+1
+	for i := range lead {
 		for j := range i {
-			pair := pairKeys(all[j].tokens, all[i].tokens)
+			pair := pairKeys(lead[j].tokens, lead[i].tokens)
 			if pair == nil {
 				continue
 			}
-			if len(all) == 2 {
-				return pair, len(n.born) > 0, nil
+			if len(lead) == 2 {
+				return pair, rest, nil
 			}
 			rows, err := p.count(ctx, q, pair)
 			if err != nil {
@@ -233,9 +261,6 @@ func (p patients) narrowest(ctx context.Context, q sqldb.Querier, n nameQuery, a
 				best, fewest = pair, rows
 			}
 		}
-	}
-	if best == nil {
-		best = all[0].tokens
 	}
 	return best, true, nil
 }
@@ -283,18 +308,18 @@ func (p patients) gather(ctx context.Context, q sqldb.Querier, n nameQuery, all 
 	if rest {
 		limit = maxLooked
 	}
-	b := (&sqldb.Builder{}).SQL("SELECT p.num, p.patient, p.names, p.born, p.gender, p.facility, p.merged_into FROM (SELECT k.num")
+	b := (&sqldb.Builder{}).SQL("SELECT p.num, p.patient, p.names, p.born, p.gender, p.city, p.state, p.merged_into FROM (SELECT k.num")
 	keysIn(b, tenant, keys).SQL(" LIMIT ").Int(int64(limit)).SQL(") AS f CROSS JOIN clinical_patient p WHERE p.tenant = ").Arg(tenant).SQL(" AND p.num = f.num")
 	var hits []hit
 	seen := map[int64]bool{}
 	rows := 0
 	err := sqldb.Each(ctx, q, func(r sqldb.Rows) error {
 		var e entered
-		if err := r.Scan(&e.num, &e.patient, &e.names, &e.born, &e.gender, &e.facility, &e.mergedInto); err != nil {
+		if err := r.Scan(&e.num, &e.patient, &e.names, &e.born, &e.gender, &e.city, &e.state, &e.mergedInto); err != nil {
 			return err
 		}
 		rows++
-		if seen[e.num] || len(hits) > maxCandidates || len(n.born) > 0 && !slices.Contains(n.born, e.born) {
+		if seen[e.num] || len(hits) > maxCandidates || !n.fits(&e) {
 			return nil
 		}
 		seen[e.num] = true
@@ -319,7 +344,7 @@ func fitOf(patient string, all []*wanted) (best float64, why []string) {
 					continue
 				}
 				for form := range strings.SplitSeq(forms, "/") {
-					if f := w.fits[form]; f > fit {
+					if f := w.fit(form); f > fit {
 						at, fit = i, f
 					}
 				}
@@ -353,24 +378,4 @@ func reasonOf(weakest float64) string {
 		return "name:beginning"
 	}
 	return "name:similar"
-}
-
-// bornText is a birth date of the ledger as it is written.
-func bornText(born int64) string {
-	y, m, d := born/10000, born/100%100, born%100
-	out := strconv.FormatInt(y, 10)
-	if m > 0 {
-		out += "-" + two(m)
-	}
-	if d > 0 {
-		out += "-" + two(d)
-	}
-	return out
-}
-
-func two(n int64) string {
-	if n < 10 {
-		return "0" + strconv.FormatInt(n, 10)
-	}
-	return strconv.FormatInt(n, 10)
 }

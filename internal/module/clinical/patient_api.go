@@ -329,7 +329,7 @@ func (s *Service) deletePatient(w http.ResponseWriter, r *http.Request) error {
 	if err := s.remove(r.Context(), r.PathValue("id"), version); err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, obj{"id": r.PathValue("id"), "deleted": true})
+	return api.Answer(w, r, http.StatusOK, deletedOut{r.PathValue("id"), true})
 }
 
 func (s *Service) restorePatient(w http.ResponseWriter, r *http.Request) error {
@@ -382,6 +382,12 @@ func (s *Service) bulkPatients(w http.ResponseWriter, r *http.Request) error {
 // idsIn is the body of deleting many.
 type idsIn struct {
 	IDs []string `json:"ids"`
+}
+
+// deletedOut says that a patient was deleted.
+type deletedOut struct {
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
 }
 
 type affectedOut struct {

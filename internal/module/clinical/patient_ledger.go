@@ -1,6 +1,7 @@
 package clinical
 
 import (
+	"bytes"
 	"context"
 	"hash/fnv"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
+	"github.com/nilecare/nilecare/internal/fhir/search"
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/ident"
 	"github.com/nilecare/nilecare/internal/names"
@@ -30,7 +32,7 @@ const (
 func patientTables() []record.Table {
 	who := []string{"created_by", "created_at", "updated_by", "updated_at", "deleted_at"}
 	return []record.Table{
-		{Name: "clinical_patient", Columns: append([]string{"tenant", "num", "patient", "names", "born", "gender", "facility", "merged_into"}, who...)},
+		{Name: "clinical_patient", Columns: append([]string{"tenant", "num", "patient", "names", "born", "gender", "facility", "city", "state", "merged_into"}, who...)},
 		{Name: "clinical_patient_key", Columns: []string{"tenant", "key", "num"}},
 		{Name: "clinical_name", Columns: []string{"tenant", "kind", "part", "form", "token"}},
 		{Name: "clinical_identifier", Columns: []string{"tenant", "hash", "kind", "num"}},
@@ -48,18 +50,33 @@ type entered struct {
 	num                              int64
 	patient, names, gender, facility string
 	born                             int64
+	city, state                      []byte // blind; empty: not known
 	mergedInto                       string
 	stands                           bool // there is a row
 	deleted                          bool
 }
 
 // ofPatient is what a Patient says for the ledger.
-func ofPatient(r *fhir.Resource) entered {
-	e := entered{patient: r.ID(), names: namesOf(r), born: bornOn(r.Str("birthDate")), gender: r.Str("gender"), mergedInto: replacedBy(r)}
+func (p patients) ofPatient(ctx context.Context, r *fhir.Resource) (e entered, err error) {
+	e = entered{patient: r.ID(), names: namesOf(r), born: bornOn(r.Str("birthDate")), gender: r.Str("gender"), mergedInto: replacedBy(r)}
 	if typ, id, ok := fhir.SplitReference(flat.RefOf(r.Get("managingOrganization")), ""); ok && typ == "Organization" {
 		e.facility = id
 	}
-	return e
+	e.city, e.state = []byte{}, []byte{}
+	if a := mainAddress(r); a != nil {
+		if e.city, err = p.place(ctx, "city", a.Str("city")); err == nil {
+			e.state, err = p.place(ctx, "state", a.Str("state"))
+		}
+	}
+	return e, err
+}
+
+// place is the blind index of a part of an address, as it is compared; empty for none.
+func (p patients) place(ctx context.Context, part, name string) ([]byte, error) {
+	if name = search.Fold(name); name == "" {
+		return []byte{}, nil
+	}
+	return p.l.Blind(ctx, access.From(ctx).Tenant, "clinical."+part, name)
 }
 
 // maxNames is how many names of a patient are looked at.
@@ -194,10 +211,10 @@ func (p patients) numOf(ctx context.Context, q sqldb.Querier, id string) (int64,
 	return num, ok, err
 }
 
-const selectEntered = "SELECT num, patient, names, born, gender, facility, merged_into, deleted_at <> 0 FROM clinical_patient WHERE tenant = $1 AND "
+const selectEntered = "SELECT num, patient, names, born, gender, facility, city, state, merged_into, deleted_at <> 0 FROM clinical_patient WHERE tenant = $1 AND "
 
 func (e *entered) scan() []any {
-	return []any{&e.num, &e.patient, &e.names, &e.born, &e.gender, &e.facility, &e.mergedInto, &e.deleted}
+	return []any{&e.num, &e.patient, &e.names, &e.born, &e.gender, &e.facility, &e.city, &e.state, &e.mergedInto, &e.deleted}
 }
 
 // row reads the row of a patient; stands is false where there is none.
@@ -212,6 +229,12 @@ func (p patients) row(ctx context.Context, q sqldb.Querier, id string) (entered,
 	return e, err
 }
 
+// same reports that nothing differs that the row says.
+func (e entered) same(o entered) bool {
+	return e.names == o.names && e.born == o.born && e.gender == o.gender && e.facility == o.facility && bytes.Equal(e.city, o.city) && bytes.Equal(e.state, o.state) &&
+		e.mergedInto == o.mergedInto && e.deleted == o.deleted
+}
+
 // keep brings the ledger up to what a Patient says now; old is its row.
 func (p patients) keep(ctx context.Context, tx record.Tx, old entered, now entered) error {
 	c := access.From(ctx)
@@ -219,16 +242,16 @@ func (p patients) keep(ctx context.Context, tx record.Tx, old entered, now enter
 	var err error
 	switch {
 	case !old.stands:
-		_, err = tx.Exec(ctx, `INSERT INTO clinical_patient (tenant, num, patient, names, born, gender, facility, merged_into, created_by, created_at, updated_by, updated_at, deleted_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $11, 0)`, c.Tenant, now.num, now.patient, now.names, now.born, now.gender, now.facility, now.mergedInto, c.Who,
-			ident.Time(now.num).UnixMicro(), at)
-	case old.names != now.names || old.born != now.born || old.gender != now.gender || old.facility != now.facility || old.mergedInto != now.mergedInto || old.deleted != now.deleted:
+		_, err = tx.Exec(ctx, `INSERT INTO clinical_patient (tenant, num, patient, names, born, gender, facility, city, state, merged_into, created_by, created_at, updated_by, updated_at, deleted_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, $13, 0)`, c.Tenant, now.num, now.patient, now.names, now.born, now.gender, now.facility, now.city, now.state,
+			now.mergedInto, c.Who, ident.Time(now.num).UnixMicro(), at)
+	case !old.same(now):
 		gone := int64(0)
 		if now.deleted {
 			gone = at
 		}
-		_, err = tx.Exec(ctx, `UPDATE clinical_patient SET names = $3, born = $4, gender = $5, facility = $6, merged_into = $7, updated_by = $8, updated_at = $9, deleted_at = $10
-			WHERE tenant = $1 AND num = $2`, c.Tenant, now.num, now.names, now.born, now.gender, now.facility, now.mergedInto, c.Who, at, gone)
+		_, err = tx.Exec(ctx, `UPDATE clinical_patient SET names = $3, born = $4, gender = $5, facility = $6, city = $7, state = $8, merged_into = $9, updated_by = $10, updated_at = $11,
+			deleted_at = $12 WHERE tenant = $1 AND num = $2`, c.Tenant, now.num, now.names, now.born, now.gender, now.facility, now.city, now.state, now.mergedInto, c.Who, at, gone)
 	}
 	if err != nil {
 		return err

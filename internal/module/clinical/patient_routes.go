@@ -43,7 +43,7 @@ func (s *Service) patientRoutes() []api.Route {
 		line("GET", one, "patients:read", "One patient", nil, patientOne{}, s.servePatient),
 		line("PUT", one, "patients:update", "Change a patient: the fields that are sent", patientIn{}, patientOne{}, s.updatePatient),
 		line("PATCH", one, "patients:update", "Change a patient: the fields that are sent", patientIn{}, patientOne{}, s.updatePatient),
-		line("DELETE", one, "patients:delete", "Delete a patient, so that it can be restored", nil, nil, s.deletePatient),
+		line("DELETE", one, "patients:delete", "Delete a patient, so that it can be restored", nil, deletedOut{}, s.deletePatient),
 		line("POST", one+"/restore", "patients:delete", "Bring a deleted patient back", nil, patientOne{}, s.restorePatient),
 		line("GET", one+"/history", "patients:read", "The versions of a patient, the newest first", nil, historyOut{}, s.serveHistory, api.Paged()...),
 		line("GET", one+"/duplicates", "patients:read", "Patients who may be the same person", nil, duplicatesOut{}, s.serveDuplicates),

@@ -11,7 +11,9 @@ import (
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
+	"github.com/nilecare/nilecare/internal/module/clinical"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 const patientsPath = "/api/v1/patients"
@@ -342,5 +344,62 @@ func TestPatientsOfBeforeAreAdopted(t *testing.T) {
 			t.Errorf("found %v", got)
 		}
 		w.must(http.StatusConflict, "admin", "POST", patientsPath, someone("Other", "Person", o{"nationalId": "123123123"}))
+	})
+}
+
+func TestAnErasedPatientLeavesNoNameInTheLedger(t *testing.T) {
+	eachDesk(t, func(t *testing.T, w *ward) {
+		id := w.enrol("Zulfigar", "Mirghani", o{"nationalId": "123123123", "allergies": []string{"Dust"}})
+		gone, err := w.store.Erase(w.as("system"), id)
+		must(t, err)
+		if gone != 2 {
+			t.Errorf("%d records went", gone)
+		}
+		must(t, w.store.Ledger().View(w.as("system"), 1, func(q sqldb.Querier) error {
+			for sql, want := range map[string]int{"SELECT count(*) FROM clinical_patient WHERE tenant = 1 AND patient = '" + id + "' AND names = '' AND born = 0 AND deleted_at > 0": 1,
+				"SELECT count(*) FROM clinical_patient_key WHERE tenant = 1 AND num = " + id: 0, "SELECT count(*) FROM clinical_identifier WHERE tenant = 1 AND num = " + id: 0} {
+				n := -1
+				if _, err := sqldb.QueryRow(w.as("system"), q, []any{&n}, sql); err != nil || n != want {
+					t.Errorf("%s: %d, %v", sql, n, err)
+				}
+			}
+			return nil
+		}))
+		w.enrol("Zulfigar", "Again", o{"nationalId": "123123123"})
+	})
+}
+
+// Personal data stands in no table of the module in clear, but for names as consonants.
+func TestTheLedgerHoldsNoNumbersInClear(t *testing.T) {
+	eachDesk(t, func(t *testing.T, w *ward) {
+		a := w.enrol("Mohamed", "Elhassan", o{"nationalId": "119123456", "phone": "0912345678", "email": "m@example.org"})
+		w.must(http.StatusOK, "admin", "POST", patientsPath+"/"+a+"/merge", o{"into": w.enrol("Other", "Person"), "reason": "a Secret reason"})
+		must(t, w.store.Ledger().View(w.as("system"), 1, func(q sqldb.Querier) error {
+			for _, table := range clinical.Tables() {
+				err := sqldb.Each(w.as("system"), q, func(rows sqldb.Rows) error {
+					all := make([]any, len(table.Columns))
+					for i := range all {
+						var v any
+						all[i] = &v
+					}
+					if err := rows.Scan(all...); err != nil {
+						return err
+					}
+					for i, v := range all {
+						text := fmt.Sprintf("%s", *v.(*any))
+						for _, secret := range []string{"119123456", "912345678", "example", "Secret", "Mohamed", "mohamed", "elhassan"} {
+							if strings.Contains(text, secret) {
+								t.Errorf("%s.%s has %s", table.Name, table.Columns[i], secret)
+							}
+						}
+					}
+					return nil
+				}, "SELECT "+strings.Join(table.Columns, ", ")+" FROM "+table.Name)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 	})
 }

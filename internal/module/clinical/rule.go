@@ -30,7 +30,10 @@ func (p patients) adopt(ctx context.Context, tx record.Tx, r *fhir.Resource) err
 	if err != nil {
 		return err
 	}
-	now := ofPatient(r)
+	now, err := p.ofPatient(ctx, r)
+	if err != nil {
+		return err
+	}
 	now.num = old.num
 	if err := p.keep(ctx, tx, old, now); err != nil {
 		return err
@@ -62,7 +65,10 @@ func (p patients) rule(ctx context.Context, tx record.Tx, old, new *fhir.Resourc
 	if new == nil {
 		return p.leave(ctx, tx, row)
 	}
-	now := ofPatient(new)
+	now, err := p.ofPatient(ctx, new)
+	if err != nil {
+		return err
+	}
 	now.num = row.num
 	if err := p.mayMerge(ctx, tx, row, now); err != nil {
 		return err
@@ -98,7 +104,7 @@ func (p patients) leave(ctx context.Context, tx record.Tx, row entered) error {
 	if !row.stands {
 		return nil
 	}
-	gone := entered{num: row.num, patient: row.patient, deleted: true}
+	gone := entered{num: row.num, patient: row.patient, city: []byte{}, state: []byte{}, deleted: true}
 	return p.keep(ctx, tx, row, gone)
 }
 

@@ -107,7 +107,7 @@ func (s *Service) bedRoutes() []api.Route {
 			Params: []api.Param{{Name: "facilityId"}, {Name: "departmentId"}, {Name: "wardId"}, {Name: "patients", Type: api.Truth, Help: "false: without who lies there, which is faster"}}, Serve: s.showBoard},
 		{Method: "GET", Path: "/api/v1/beds/{id}", Need: read, Summary: "A bed", Out: bedOne{}, Serve: s.getBed},
 		{Method: "PUT", Path: "/api/v1/beds/{id}", Need: structure, Summary: "Change a bed", In: bedIn{}, Out: bedOne{}, Serve: s.updateBed},
-		{Method: "DELETE", Path: "/api/v1/beds/{id}", Need: structure, Summary: "Take a bed out of use. Refused while anybody lies there", Serve: s.closeBed},
+		{Method: "DELETE", Path: "/api/v1/beds/{id}", Need: structure, Summary: "Take a bed out of use. Refused while anybody lies there", Out: closedOut{}, Serve: s.closeBed},
 		{Method: "PUT", Path: "/api/v1/beds/{id}/status", Need: update, Summary: "Say that a bed in which nobody lies is available, reserved, being cleaned, under maintenance or out of service",
 			In: statusIn{}, Out: bedOne{}, Serve: s.putStatus},
 		{Method: "POST", Path: "/api/v1/beds/{id}/assign", Need: assign, Summary: "Put a patient into a bed", In: assignIn{}, Out: assigned{}, Serve: s.postAssign},

@@ -68,7 +68,7 @@ func (s *Service) departmentRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/departments", Need: update, Summary: "Open a department", In: departmentIn{}, Out: departmentOne{}, Serve: s.createDepartment},
 		{Method: "GET", Path: "/api/v1/departments/{id}", Need: read, Summary: "A department", Out: departmentOne{}, Serve: s.getDepartment},
 		{Method: "PUT", Path: "/api/v1/departments/{id}", Need: update, Summary: "Change a department", In: departmentIn{}, Out: departmentOne{}, Serve: s.updateDepartment},
-		{Method: "DELETE", Path: "/api/v1/departments/{id}", Need: update, Summary: "Close a department: it is inactive from then on. Refused while anybody lies there", Serve: s.closeDepartment},
+		{Method: "DELETE", Path: "/api/v1/departments/{id}", Need: update, Summary: "Close a department: it is inactive from then on. Refused while anybody lies there", Out: closedOut{}, Serve: s.closeDepartment},
 	}
 }
 
@@ -324,5 +324,5 @@ func (s *Service) closeDepartment(w http.ResponseWriter, r *http.Request) error 
 	if _, err = s.Records.Update(r.Context(), "Organization", v.Version.ID, 0, func(res *fhir.Resource) error { return setStatus(res, &inactive) }); err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, map[string]any{"id": v.Key(), "status": inactive, "message": "the department is inactive from now on"})
+	return api.Answer(w, r, http.StatusOK, closedOut{v.Key(), inactive, "the department is inactive from now on"})
 }

@@ -85,7 +85,7 @@ func (s *Service) facilityRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/facilities", Need: create, Summary: "Open a facility: its organization and its grounds", In: facilityIn{}, Out: facilityOne{}, Serve: s.createFacility},
 		{Method: "GET", Path: "/api/v1/facilities/{id}", Need: read, Summary: "A facility", Out: facilityOne{}, Serve: s.getFacility},
 		{Method: "PUT", Path: "/api/v1/facilities/{id}", Need: update, Summary: "Change a facility", In: facilityIn{}, Out: facilityOne{}, Serve: s.updateFacility},
-		{Method: "DELETE", Path: "/api/v1/facilities/{id}", Need: remove, Summary: "Close a facility: it is inactive from then on. Refused while anybody lies there", Serve: s.closeFacility},
+		{Method: "DELETE", Path: "/api/v1/facilities/{id}", Need: remove, Summary: "Close a facility: it is inactive from then on. Refused while anybody lies there", Out: closedOut{}, Serve: s.closeFacility},
 	}
 }
 
@@ -597,6 +597,13 @@ func (s *Service) updateFacility(w http.ResponseWriter, r *http.Request) error {
 	return s.answerFacility(w, r, http.StatusOK, v)
 }
 
+// closedOut says that a place is not used any more.
+type closedOut struct {
+	ID      string `json:"id"`
+	Status  string `json:"status"`
+	Message string `json:"message"`
+}
+
 func (s *Service) closeFacility(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.theFacility(r.Context(), r.PathValue("id"))
 	if err != nil {
@@ -606,7 +613,7 @@ func (s *Service) closeFacility(w http.ResponseWriter, r *http.Request) error {
 	if _, err = s.Records.Update(r.Context(), "Organization", v.Version.ID, 0, func(res *fhir.Resource) error { return setStatus(res, &inactive) }); err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, map[string]any{"id": v.Key(), "status": inactive, "message": "the facility is inactive from now on"})
+	return api.Answer(w, r, http.StatusOK, closedOut{v.Key(), inactive, "the facility is inactive from now on"})
 }
 
 // figures are how many beds there are.

@@ -71,7 +71,7 @@ func (s *Service) wardRoutes() []api.Route {
 		{Method: "POST", Path: "/api/v1/wards", Need: update, Summary: "Open a ward", In: wardIn{}, Out: wardOne{}, Serve: s.createWard},
 		{Method: "GET", Path: "/api/v1/wards/{id}", Need: read, Summary: "A ward", Out: wardOne{}, Serve: s.getWard},
 		{Method: "PUT", Path: "/api/v1/wards/{id}", Need: update, Summary: "Change a ward", In: wardIn{}, Out: wardOne{}, Serve: s.updateWard},
-		{Method: "DELETE", Path: "/api/v1/wards/{id}", Need: update, Summary: "Close a ward: it takes nobody in from then on. Refused while anybody lies there", Serve: s.closeWard},
+		{Method: "DELETE", Path: "/api/v1/wards/{id}", Need: update, Summary: "Close a ward: it takes nobody in from then on. Refused while anybody lies there", Out: closedOut{}, Serve: s.closeWard},
 	}
 }
 
@@ -383,5 +383,5 @@ func (s *Service) closeWard(w http.ResponseWriter, r *http.Request) error {
 	if _, err = s.Records.Update(r.Context(), "Location", v.Version.ID, 0, func(res *fhir.Resource) error { return setWardStatus(res, "closed") }); err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, map[string]any{"id": v.Key(), "status": "closed", "message": "the ward takes nobody in from now on"})
+	return api.Answer(w, r, http.StatusOK, closedOut{v.Key(), "closed", "the ward takes nobody in from now on"})
 }

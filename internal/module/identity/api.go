@@ -175,19 +175,19 @@ func metadata(w http.ResponseWriter) json.RawMessage {
 
 func (s *Service) authRoutes() []api.Route {
 	return []api.Route{
-		{Method: "POST", Path: "/api/v1/auth/login", Need: api.Public(), Summary: "Sign in with e-mail address and password", In: loginIn{}, Bare: true, Serve: s.login},
-		{Method: "POST", Path: "/api/v1/auth/logout", Need: api.Public(), Summary: "End the session and take the cookies back", Bare: true, Serve: s.logout},
-		{Method: "POST", Path: "/api/v1/auth/refresh", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Serve: s.refresh},
-		{Method: "POST", Path: "/api/v1/auth/refresh-token", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Serve: s.refresh},
-		{Method: "POST", Path: "/api/v1/auth/validate", Need: api.Permission("tokens:introspect"), Summary: "For services: whose an access token is", In: validateIn{}, Bare: true, Once: api.Unkeyed, Serve: s.validate},
-		{Method: "GET", Path: "/api/v1/auth/me", Need: api.Known(), Summary: "Who is signed in", Serve: s.me},
+		{Method: "POST", Path: "/api/v1/auth/login", Need: api.Public(), Summary: "Sign in with e-mail address and password", In: loginIn{}, Bare: true, Out: signedInOut{}, Serve: s.login},
+		{Method: "POST", Path: "/api/v1/auth/logout", Need: api.Public(), Summary: "End the session and take the cookies back", Bare: true, Out: doneOut{}, Serve: s.logout},
+		{Method: "POST", Path: "/api/v1/auth/refresh", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Out: signedInOut{}, Serve: s.refresh},
+		{Method: "POST", Path: "/api/v1/auth/refresh-token", Need: api.Public(), Summary: "Exchange the refresh token for new tokens", In: refreshIn{}, Bare: true, Out: signedInOut{}, Serve: s.refresh},
+		{Method: "POST", Path: "/api/v1/auth/validate", Need: api.Permission("tokens:introspect"), Summary: "For services: whose an access token is", In: validateIn{}, Bare: true, Once: api.Unkeyed, Out: validOut{}, Serve: s.validate},
+		{Method: "GET", Path: "/api/v1/auth/me", Need: api.Known(), Summary: "Who is signed in", Out: userOne{}, Serve: s.me},
 		{Method: "GET", Path: "/api/v1/auth/permits", Need: api.Known(), Summary: "Who calls, and which of some permissions the caller holds", Out: permitsOut{}, Serve: s.permits,
 			Params: []api.Param{{Name: "permission", Many: true, Required: true, Help: "names of permissions, such as patients:read"}}},
 		{Method: "GET", Path: "/api/v1/auth/csrf-token", Need: api.Public(), Summary: "A CSRF token for the session of the cookie", Bare: true, Serve: s.csrfToken},
-		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Serve: s.changePassword},
-		{Method: "POST", Path: "/api/v1/auth/register", Need: api.Public(), Summary: "Make an account for oneself, where the clinic lets people do so", In: registerIn{}, Bare: true, Serve: s.register},
+		{Method: "POST", Path: "/api/v1/auth/password/change", Need: api.Known(), Summary: "Change the own password", In: passwordIn{}, Bare: true, Out: doneOut{}, Serve: s.changePassword},
+		{Method: "POST", Path: "/api/v1/auth/register", Need: api.Public(), Summary: "Make an account for oneself, where the clinic lets people do so", In: registerIn{}, Bare: true, Out: signedInOut{}, Serve: s.register},
 		{Method: "GET", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Whether nobody administrates the tenant yet", Bare: true, Serve: s.setupState},
-		{Method: "POST", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Make the first administrator by the one-time set-up link", In: setupIn{}, Bare: true, Serve: s.setup},
+		{Method: "POST", Path: "/api/v1/auth/setup", Need: api.Public(), Summary: "Make the first administrator by the one-time set-up link", In: setupIn{}, Bare: true, Out: signedInOut{}, Serve: s.setup},
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 func (s *Service) roleRoutes() []api.Route {
 	read := api.Permission("roles:read")
 	return []api.Route{
-		{Method: "GET", Path: "/api/v1/roles", Need: read, Summary: "The roles", Serve: s.listRoles},
-		{Method: "POST", Path: "/api/v1/roles", Need: api.Permission("roles:create"), Summary: "Make a role", In: roleIn{}, Serve: s.createRole},
+		{Method: "GET", Path: "/api/v1/roles", Need: read, Summary: "The roles", Out: roleList{}, Serve: s.listRoles},
+		{Method: "POST", Path: "/api/v1/roles", Need: api.Permission("roles:create"), Summary: "Make a role", In: roleIn{}, Out: roleOne{}, Serve: s.createRole},
 		{Method: "GET", Path: "/api/v1/roles/permissions/me", Need: api.Known(), Summary: "What the caller may do", Serve: s.myPermissions},
-		{Method: "POST", Path: "/api/v1/roles/assign", Need: api.Permission("users:update"), Summary: "Give a user a role", In: assignIn{}, Serve: s.assignRole},
-		{Method: "GET", Path: "/api/v1/roles/{role}", Need: read, Summary: "One role, by its name", Serve: s.readRole},
-		{Method: "PATCH", Path: "/api/v1/roles/{role}", Need: api.Permission("roles:update"), Summary: "Change a role of the clinic's own", In: roleIn{}, Serve: s.updateRole},
-		{Method: "DELETE", Path: "/api/v1/roles/{role}", Need: api.Permission("roles:delete"), Summary: "Delete a role of the clinic's own", Serve: s.deleteRole},
+		{Method: "POST", Path: "/api/v1/roles/assign", Need: api.Permission("users:update"), Summary: "Give a user a role", In: assignIn{}, Bare: true, Out: doneOut{}, Serve: s.assignRole},
+		{Method: "GET", Path: "/api/v1/roles/{role}", Need: read, Summary: "One role, by its name", Out: roleOne{}, Serve: s.readRole},
+		{Method: "PATCH", Path: "/api/v1/roles/{role}", Need: api.Permission("roles:update"), Summary: "Change a role of the clinic's own", In: roleIn{}, Out: roleOne{}, Serve: s.updateRole},
+		{Method: "DELETE", Path: "/api/v1/roles/{role}", Need: api.Permission("roles:delete"), Summary: "Delete a role of the clinic's own", Bare: true, Out: doneOut{}, Serve: s.deleteRole},
 	}
 }
 

@@ -22,7 +22,7 @@ func (s *Service) Routes() []api.Route {
 	see, change := api.Permission("webhooks:read"), api.Permission("webhooks:write")
 	return []api.Route{
 		{Method: "GET", Path: root, Need: see, Summary: "Webhooks, the newest first", Out: listOut{}, Params: []api.Param{}, Serve: s.serveList},
-		{Method: "POST", Path: root, Need: change, Summary: "Make a webhook; the answer shows its secret, this once", In: hookIn{}, Out: secretOut{}, Serve: s.serveCreate},
+		{Method: "POST", Path: root, Need: change, Summary: "Make a webhook; the answer shows its secret, this once", In: hookIn{}, Out: secretOut{}, Once: api.Secret, Serve: s.serveCreate},
 		{Method: "GET", Path: root + "/{id}", Need: see, Summary: "One webhook", Out: hookOut{}, Serve: s.serveOne},
 		{Method: "PUT", Path: root + "/{id}", Need: change, Summary: "Change a webhook; what is not named stays", In: hookIn{}, Out: hookOut{}, Serve: s.serveUpdate},
 		{Method: "PATCH", Path: root + "/{id}", Need: change, Summary: "Change a webhook; what is not named stays", In: hookIn{}, Out: hookOut{}, Serve: s.serveUpdate},

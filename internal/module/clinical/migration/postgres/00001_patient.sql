@@ -11,6 +11,8 @@ CREATE TABLE clinical_patient (
   born bigint NOT NULL,          -- 19800131, 19800100, 19800000; 0: not known
   gender text COLLATE "C" NOT NULL,
   facility text COLLATE "C" NOT NULL,         -- FHIR id of the managing organization, ''
+  city bytea NOT NULL,             -- blind index; empty: not known
+  state bytea NOT NULL,
   merged_into text COLLATE "C" NOT NULL,      -- FHIR id of the patient that takes its place, ''
   created_by text COLLATE "C" NOT NULL, created_at bigint NOT NULL, updated_by text COLLATE "C" NOT NULL, updated_at bigint NOT NULL, deleted_at bigint NOT NULL,
   PRIMARY KEY (tenant, num)

@@ -11,6 +11,8 @@ CREATE TABLE clinical_patient (
   born INTEGER NOT NULL,          -- 19800131, 19800100, 19800000; 0: not known
   gender TEXT NOT NULL,
   facility TEXT NOT NULL,         -- FHIR id of the managing organization, ''
+  city BLOB NOT NULL,             -- blind index; empty: not known
+  state BLOB NOT NULL,
   merged_into TEXT NOT NULL,      -- FHIR id of the patient that takes its place, ''
   created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_by TEXT NOT NULL, updated_at INTEGER NOT NULL, deleted_at INTEGER NOT NULL,
   PRIMARY KEY (tenant, num)
