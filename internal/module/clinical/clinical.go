@@ -44,6 +44,7 @@ type Options struct {
 type Service struct {
 	Options
 	visits flat.Scan[string] // of a day: the patients of its encounters
+	totals totals            // of listings of patients
 }
 
 // New returns the service.

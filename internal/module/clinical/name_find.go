@@ -63,7 +63,9 @@ func (n *nameQuery) fits(e *entered) bool {
 }
 
 // narrows reports that there is such a rest.
-func (n *nameQuery) narrows() bool { return len(n.born) > 0 || n.gender != "" || n.city != nil || n.state != nil }
+func (n *nameQuery) narrows() bool {
+	return len(n.born) > 0 || n.gender != "" || n.city != nil || n.state != nil
+}
 
 // findByName returns up to maxCandidates patients whose names fit, the best first; more says that there are others. Whether the caller may see them is not
 // asked.

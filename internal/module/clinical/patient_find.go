@@ -184,11 +184,17 @@ func (s *Service) find(ctx context.Context, c criteria) (*foundPatients, error) 
 	if c.Name != "" {
 		return s.findNamed(ctx, c, q)
 	}
+	q.NoTotal = true
 	found, err := s.Records.Find(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	out := &foundPatients{records: found.Records, page: found.PageOf(q), scores: map[string]float64{}, why: map[string][]string{}}
+	if found.Total < 0 || q.Page > 1 { // what is known is known of the first page alone
+		if out.page.Total, err = s.totals.of(ctx, s.Records, q); err != nil {
+			return nil, err
+		}
+	}
 	if exact := c.exactly(); len(exact) > 0 {
 		for _, one := range found.Records {
 			out.scores[one.Ref()], out.why[one.Ref()] = 1, exact
@@ -282,13 +288,34 @@ func (c *criteria) days() []int64 {
 	return nil
 }
 
-// findNamed looks the name up, and asks the record for those of the found that fit the rest and that the caller may see.
+// findNamed looks the name up, and asks the record for those of the found that fit the rest and that the caller may see. Gender and place are held against the ledger's
+// rows, which is the faster way; where no patient has just this place, its name may be a beginning, and the record is asked.
 func (s *Service) findNamed(ctx context.Context, c criteria, q flat.Query) (*foundPatients, error) {
-	hits, more, err := patients{s.Ledger}.findByName(ctx, nameQuery{name: c.Name, typing: c.Typing, born: c.days()})
-	if err != nil {
+	p := patients{s.Ledger}
+	n := nameQuery{name: c.Name, typing: c.Typing, born: c.days(), gender: strings.ToLower(c.Gender)}
+	hits, more, err := []hit(nil), false, error(nil)
+	if c.City != "" || c.State != "" {
+		if n.city, n.state, err = p.placesOf(ctx, c); err != nil {
+			return nil, err
+		}
+		if hits, more, err = p.findByName(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	if len(hits) > 0 {
+		c.City, c.State = "", ""
+	} else {
+		n.city, n.state = nil, nil
+		if hits, more, err = p.findByName(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	if hits, err = s.survivors(ctx, n, hits); err != nil {
 		return nil, err
 	}
-	if hits, err = s.survivors(ctx, hits); err != nil {
+	rest := c
+	rest.Gender = ""
+	if q, err = s.params(ctx, &rest); err != nil {
 		return nil, err
 	}
 	reasons := c.exactly()
@@ -317,17 +344,39 @@ func (s *Service) findNamed(ctx context.Context, c criteria, q flat.Query) (*fou
 	return out, err
 }
 
-// survivors puts those into the place of found patients that they were merged into.
-func (s *Service) survivors(ctx context.Context, hits []hit) ([]hit, error) {
+// placesOf are the places of the criteria as the ledger has them; nil: any.
+func (p patients) placesOf(ctx context.Context, c criteria) (city, state []byte, err error) {
+	if c.City != "" {
+		city, err = p.place(ctx, "city", c.City)
+	}
+	if c.State != "" && err == nil {
+		state, err = p.place(ctx, "state", c.State)
+	}
+	return city, state, err
+}
+
+// survivors puts those into the place of found patients that they were merged into, where they fit what else is looked for.
+func (s *Service) survivors(ctx context.Context, n nameQuery, hits []hit) ([]hit, error) {
+	p := patients{s.Ledger}
 	out := hits[:0]
 	seen := map[string]bool{}
 	for _, h := range hits {
 		if h.mergedInto != "" {
-			key, err := s.lastOf(ctx, h.patient)
+			var last entered
+			err := s.Ledger.View(ctx, access.From(ctx).Tenant, func(q sqldb.Querier) error {
+				id, err := p.survivor(ctx, q, h.patient)
+				if err == nil {
+					last, err = p.row(ctx, q, id)
+				}
+				return err
+			})
 			if err != nil {
 				return nil, err
 			}
-			h.patient, h.why = key, append(h.why, "merged")
+			if last.deleted || !n.fits(&last) {
+				continue
+			}
+			h.patient, h.why = last.patient, append(h.why, "merged")
 		}
 		if !seen[h.patient] {
 			seen[h.patient] = true
@@ -457,16 +506,6 @@ func criteriaOf(r *http.Request) (criteria, error) {
 		}
 	}
 	return c, err
-}
-
-// lastOf is the FHIR id of the patient that took the place of one.
-func (s *Service) lastOf(ctx context.Context, id string) (string, error) {
-	var last string
-	err := s.Ledger.View(ctx, access.From(ctx).Tenant, func(q sqldb.Querier) (err error) {
-		last, err = patients{s.Ledger}.survivor(ctx, q, id)
-		return err
-	})
-	return last, err
 }
 
 // maxRegistered is how many patients a span of days of registration may have.
