@@ -69,6 +69,9 @@ func DefaultClasses() []Class {
 		// Other services ask this for each of their own requests.
 		{"validate", post("/api/v1/auth/validate"), Rates{Key: Rate{120_000, time.Minute}, User: Rate{600, time.Minute}, Address: Rate{60, time.Minute}}},
 		{"export", []Match{{Suffix: "/$export"}, {Suffix: "/export"}}, Rates{Key: Rate{20, time.Hour}, User: Rate{20, time.Hour}, Address: Rate{5, time.Hour}}},
+		// The client of Socket.IO shows its token inside of the connection: to the edge it is an address, behind which a whole hospital may come back at once. What each
+		// connection asks is bounded by itself.
+		{"live", []Match{{Prefix: "/socket.io"}}, Rates{Key: Rate{30000, time.Minute}, User: Rate{6000, time.Minute}, Address: Rate{12000, time.Minute}}},
 		{"write", writes, Rates{Key: Rate{6000, time.Minute}, User: Rate{1200, time.Minute}, Address: Rate{120, time.Minute}}},
 		{"read", []Match{{}}, Rates{Key: Rate{30000, time.Minute}, User: Rate{6000, time.Minute}, Address: Rate{600, time.Minute}}},
 	}

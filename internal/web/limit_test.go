@@ -219,7 +219,7 @@ func TestClassesOfTheProgram(t *testing.T) {
 	for _, x := range []struct{ method, path, class string }{
 		{"POST", "/api/v1/auth/login", "login"}, {"GET", "/api/v1/auth/login", "read"}, {"POST", "/api/v1/auth/refresh-token", "refresh"},
 		{"GET", "/fhir/R4/Patient/$export", "export"}, {"GET", "/fhir/R4/Patient", "read"}, {"PUT", "/fhir/R4/Patient/1", "write"},
-		{"GET", "/api/v1/audit-logs/export", "export"}, {"POST", "/api/v1/auth/mfa/verify", "mfa"}, {"HEAD", "/", "read"},
+		{"GET", "/api/v1/audit-logs/export", "export"}, {"POST", "/api/v1/auth/mfa/verify", "mfa"}, {"HEAD", "/", "read"}, {"POST", "/socket.io/", "live"}, {"GET", "/socket.io/", "live"},
 	} {
 		h := http.Header{}
 		nobody := access.Anonymous()
