@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 // Module is the name that the tables' migrations are kept under.
@@ -14,13 +15,7 @@ const Module = "event"
 var migrations embed.FS
 
 // Migrations are the tables.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(err) // the folder is part of the program
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the tables, for backups. The processes that read are not among them.
 func Tables() []record.Table {

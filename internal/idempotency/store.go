@@ -29,13 +29,7 @@ var migrations embed.FS
 const Module = "idempotency"
 
 // Migrations are the table, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Kept is how long an answer is kept.
 const Kept = 24 * time.Hour

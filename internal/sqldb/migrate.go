@@ -10,6 +10,15 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
+// Migrations is the folder "migration" that a package embeds, by engine, for a Migrate. It panics where nothing is embedded under that name.
+func Migrations(embedded fs.FS) fs.FS {
+	folder, err := fs.Sub(embedded, "migration")
+	if err != nil {
+		panic("migrations: " + err.Error()) // only for a path that is none
+	}
+	return folder
+}
+
 func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, fsys fs.FS, table string, more ...goose.ProviderOption) (int, error) {
 	store, err := database.NewStore(dialect, table)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 //go:embed migration
@@ -23,13 +24,7 @@ var migrations embed.FS
 const Module = "token"
 
 // Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic("token: " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the package's tables, for backups.
 func Tables() []record.Table {

@@ -5,19 +5,14 @@ import (
 	"io/fs"
 
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 //go:embed migration
 var migrations embed.FS
 
 // Migrations are the module's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the module's tables, for backups.
 func Tables() []record.Table {

@@ -17,6 +17,7 @@ import (
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir/search"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/token"
 	"github.com/nilecare/nilecare/internal/web"
 	"github.com/nilecare/nilecare/internal/web/api"
@@ -29,13 +30,7 @@ const Module = "identity"
 var migrations embed.FS
 
 // Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic("identity: " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // The states of a user.
 const (

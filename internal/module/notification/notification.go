@@ -13,6 +13,7 @@ import (
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 //go:embed migration
@@ -22,13 +23,7 @@ var migrations embed.FS
 const Module = "notification"
 
 // Migrations are the tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the tables, for backups.
 func Tables() []record.Table {

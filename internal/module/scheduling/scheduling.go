@@ -11,6 +11,7 @@ import (
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
 
@@ -21,13 +22,7 @@ const Module = "scheduling"
 var migrations embed.FS
 
 // Migrations are the module's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the module's tables, for backups.
 func Tables() []record.Table {

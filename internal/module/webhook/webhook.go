@@ -15,6 +15,7 @@ import (
 	"github.com/nilecare/nilecare/internal/event"
 	"github.com/nilecare/nilecare/internal/job"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 //go:embed migration
@@ -24,13 +25,7 @@ var migrations embed.FS
 const Module = "webhook"
 
 // Migrations are the tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // Tables are the tables, for backups.
 func Tables() []record.Table {

@@ -16,6 +16,7 @@ import (
 	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 	"github.com/nilecare/nilecare/internal/token"
 )
 
@@ -151,13 +152,7 @@ var migrations embed.FS
 const Module = "oauth"
 
 // Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // New brings the tables forward and returns the server. It fails where the options are not whole or the database is newer.
 func New(ctx context.Context, o Options) (*Server, error) {

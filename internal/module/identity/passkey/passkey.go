@@ -17,6 +17,7 @@ import (
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 // Users is what this package asks of those who keep the people; *identity.Service is it.
@@ -56,13 +57,7 @@ var migrations embed.FS
 const Module = "passkey"
 
 // Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 const (
 	challengeLife = 5 * time.Minute

@@ -12,6 +12,7 @@ import (
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/module/identity"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/sqldb"
 )
 
 // Directory is what this package asks of those who keep users and roles; *identity.Service is it. Each verb checks what the caller of ctx may do.
@@ -57,13 +58,7 @@ var migrations embed.FS
 const Module = "scim"
 
 // Migrations are the package's tables, by engine, for [record.Ledger.Migrate].
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migration")
-	if err != nil {
-		panic(Module + ": " + err.Error()) // only for a path that is none
-	}
-	return sub
-}
+func Migrations() fs.FS { return sqldb.Migrations(migrations) }
 
 // The bounds of requests.
 const (
