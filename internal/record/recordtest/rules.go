@@ -110,7 +110,7 @@ func testGuards(t *testing.T, h Harness) {
 		c := access.From(b.ctx)
 		c.Who = who
 		all.Go(func() {
-			_, failed[i] = b.store.Write(access.With(b.ctx, c), []record.Change{creation(res(t, `{"resourceType":"Basic","code":{"text":"`+who+`"}}`))})
+			_, failed[i] = b.store.Write(access.With(b.ctx, c), []record.Change{creation(res(t, `{"resourceType":"Basic","code":{"text":%q}}`, who))})
 		})
 	}
 	all.Wait()
@@ -125,7 +125,7 @@ func testReferrers(t *testing.T, h Harness) {
 	b := setUp(t, h, record.Options{})
 	one, other := b.write(creation(patient(t, "One"))).Version.ID, b.write(creation(patient(t, "Other"))).Version.ID
 	basic := func(subject string) record.Change {
-		return creation(res(t, `{"resourceType":"Basic","code":{"text":"x"},"subject":{"reference":"Patient/`+subject+`"}}`))
+		return creation(res(t, `{"resourceType":"Basic","code":{"text":"x"},"subject":{"reference":"Patient/%s"}}`, subject))
 	}
 	first, gone := b.write(basic(one)).Version.ID, b.write(basic(one)).Version.ID
 	b.write(basic(other))
