@@ -20,11 +20,15 @@ func (c *clinic) calendars(admin caller, patient string) map[string]string {
 	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
 		day = day.AddDate(0, 0, 1)
 	}
-	booked := c.call(admin, http.MethodPost, "/api/v1/appointments", strings.NewReplacer("PATIENT", patient, "PROVIDER", provider, "DAY", day.Format(time.DateOnly)).Replace(
-		`{"patientId":"PATIENT","providerId":"PROVIDER","appointmentDate":"DAY","appointmentTime":"09:00","duration":30,"reason":"a cough"}`))
-	appointment := c.member(booked, "data.id")
+	book := func(path, at, more string) string {
+		c.t.Helper()
+		return c.member(c.call(admin, http.MethodPost, path, strings.NewReplacer("PATIENT", patient, "PROVIDER", provider, "DAY", day.Format(time.DateOnly), "AT", at).Replace(
+			`{"patientId":"PATIENT","providerId":"PROVIDER","appointmentDate":"DAY","appointmentTime":"AT","duration":30,"reason":"a cough"`+more+`}`)), "data.id")
+	}
+	appointment := book("/api/v1/appointments", "09:00", "")
 	return map[string]string{
 		"/api/v1/appointments/":          appointment,
+		"/api/v1/appointment-series/":    book("/api/v1/appointment-series", "11:00", `,"rrule":"FREQ=WEEKLY;COUNT=2"`),
 		"/api/v1/schedules/provider/":    provider,
 		"/api/v1/schedules/holidays/":    holiday,
 		"/api/v1/schedules/patient/":     patient,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/fhir/search"
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/interval"
@@ -55,7 +56,7 @@ func (s *Service) SetPlan(ctx context.Context, a *flat.Record, version int64, p 
 	return all[0], nil
 }
 
-// DropPlan takes back what somebody's Schedule says of how the calendar is kept: the Schedule is deleted. NotFound where there is none.
+// DropPlan takes back what somebody's Schedule says of how the calendar is kept. The Schedule stays, without a plan: who keeps calendars may not delete. NotFound where there is none.
 func (s *Service) DropPlan(ctx context.Context, a *flat.Record) error {
 	e, err := s.entryOf(ctx, actor{a.Type, a.Num})
 	if err != nil {
@@ -64,7 +65,16 @@ func (s *Service) DropPlan(ctx context.Context, a *flat.Record) error {
 	if e == nil || e.schedule == 0 {
 		return fault.New(fault.NotFound, "there is no plan of this provider's own")
 	}
-	return s.Records.Delete(ctx, "Schedule", decimal(e.schedule))
+	_, err = s.Records.Update(ctx, "Schedule", decimal(e.schedule), 0, func(r *fhir.Resource) error {
+		var kept []any
+		for _, x := range flat.Items(r.Get("extension")) {
+			if x.Str("url") != PlanExtension {
+				kept = append(kept, json.RawMessage(x.AppendJSON(nil)))
+			}
+		}
+		return flat.Set(r.Node, "extension", kept)
+	})
+	return err
 }
 
 // entryOf is the row of an actor; nil where there is none.

@@ -51,6 +51,11 @@ func TestAProvidersOwnHours(t *testing.T) {
 			t.Errorf("the tenant's hours again: %v", got)
 		}
 		w.want(404, w.do("DELETE", "/api/v1/schedules/provider/"+doctor, "doctor", nil))
+		w.plan(doctor, m{"slotMinutes": 60})
+		w.want(200, w.do("DELETE", "/api/v1/schedules/provider/"+doctor, "receptionist", nil))
+		if got := slots(sunday); len(got) != 18 {
+			t.Errorf("taken back again: %v", got)
+		}
 		for _, bad := range []m{
 			{"timeZone": "Mars/Olympus"}, {"workingHours": list{m{"days": list{"someday"}, "from": "08:00", "to": "09:00"}}}, {"workingHours": list{m{"days": list{"sunday"}, "from": "8", "to": "09:00"}}},
 			{"breaks": list{m{"days": list{}, "from": "08:00", "to": "09:00"}}}, {"capacity": 0}, {"slotMinutes": -5}, {"patientOverlap": "warn"}, {"overbooking": m{"perSlot": -1}}, {"horizonDays": 0},
