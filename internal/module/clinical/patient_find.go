@@ -182,7 +182,7 @@ func (s *Service) find(ctx context.Context, c criteria) (*foundPatients, error) 
 		return s.findRegistered(ctx, c, q)
 	}
 	if c.Name != "" {
-		return s.findNamed(ctx, c, q)
+		return s.findNamed(ctx, c)
 	}
 	q.NoTotal = true
 	found, err := s.Records.Find(ctx, q)
@@ -290,7 +290,7 @@ func (c *criteria) days() []int64 {
 
 // findNamed looks the name up, and asks the record for those of the found that fit the rest and that the caller may see. Gender and place are held against the ledger's
 // rows, which is the faster way; where no patient has just this place, its name may be a beginning, and the record is asked.
-func (s *Service) findNamed(ctx context.Context, c criteria, q flat.Query) (*foundPatients, error) {
+func (s *Service) findNamed(ctx context.Context, c criteria) (*foundPatients, error) {
 	p := patients{s.Ledger}
 	n := nameQuery{name: c.Name, typing: c.Typing, born: c.days(), gender: strings.ToLower(c.Gender)}
 	hits, more, err := []hit(nil), false, error(nil)
@@ -315,7 +315,8 @@ func (s *Service) findNamed(ctx context.Context, c criteria, q flat.Query) (*fou
 	}
 	rest := c
 	rest.Gender = ""
-	if q, err = s.params(ctx, &rest); err != nil {
+	q, err := s.params(ctx, &rest)
+	if err != nil {
 		return nil, err
 	}
 	reasons := c.exactly()
