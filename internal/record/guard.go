@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -66,21 +67,37 @@ func (l *Ledger) Referrers(ctx context.Context, q sqldb.Querier, tenant int32, t
 	if err != nil {
 		return nil, err
 	}
-	var out []Referrer
+	byType := map[int][]int64{}
 	for _, k := range found {
-		var fid string
-		var vid int64
-		var deleted bool
-		stands, err := sqldb.QueryRow(ctx, q, []any{&fid, &vid, &deleted}, "SELECT coalesce(fid, ''), vid, deleted <> 0 FROM record WHERE tenant = $1 AND type = $2 AND num = $3", tenant, k.typ, k.num)
-		if err != nil {
-			return nil, err
-		}
-		if !stands || deleted {
-			continue
-		}
-		if out = append(out, Referrer{Type: typeName(k.typ), ID: fhirID(k.num, fid), VID: vid}); len(out) == limit {
-			break
+		byType[k.typ] = append(byType[k.typ], k.num)
+	}
+	var out []Referrer
+	for _, typ := range slices.Sorted(maps.Keys(byType)) {
+		for nums := byType[typ]; len(nums) > 0 && len(out) < limit; {
+			n := min(len(nums), idsAtATime)
+			if err := l.standing(ctx, q, tenant, typ, nums[:n], &out); err != nil {
+				return nil, err
+			}
+			nums = nums[n:]
 		}
 	}
-	return out, nil
+	return out[:min(len(out), limit)], nil
+}
+
+// standing appends those of the records of a type that are not deleted.
+func (l *Ledger) standing(ctx context.Context, q sqldb.Querier, tenant int32, typ int, nums []int64, out *[]Referrer) error {
+	b := (&sqldb.Builder{}).SQL("SELECT num, coalesce(fid, ''), vid FROM record WHERE tenant = ").Arg(tenant).SQL(" AND type = ").Int(int64(typ)).SQL(" AND deleted = 0 AND num IN (")
+	for i, n := range nums {
+		if i > 0 {
+			b.SQL(",")
+		}
+		b.Arg(n)
+	}
+	return sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
+		var num, vid int64
+		var fid string
+		err := rows.Scan(&num, &fid, &vid)
+		*out = append(*out, Referrer{Type: typeName(typ), ID: fhirID(num, fid), VID: vid})
+		return err
+	}, b.SQL(")").String(), b.Args...)
 }

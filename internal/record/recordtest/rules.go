@@ -3,6 +3,7 @@ package recordtest
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -103,7 +104,7 @@ func testGuards(t *testing.T, h Harness) {
 	var all sync.WaitGroup
 	failed := make([]error, 40)
 	for i := range failed {
-		who := "writer " + string(rune('a'+i))
+		who := "writer " + strconv.Itoa(i)
 		if i%4 == 0 {
 			who = "refused"
 		}
