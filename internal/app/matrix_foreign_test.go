@@ -102,6 +102,7 @@ func (c *clinic) holdings(admin caller) map[string]string {
 	maps.Copy(held, c.calendars(admin, patient))
 	maps.Copy(held, c.places(admin))
 	maps.Copy(held, c.messages(admin))
+	maps.Copy(held, c.charts(admin, patient))
 	return held
 }
 
@@ -131,6 +132,22 @@ var enough = map[string]string{
 	"POST /api/v1/identity-verifications/{id}/approve": `{"patient":"Patient/1"}`,
 	"POST /api/v1/identity-verifications/{id}/confirm": `{"code":"123456"}`,
 	"PATCH /api/v1/auth/passkeys/{id}":                 `{"name":"Mallory's"}`,
+
+	"PATCH /api/v1/encounters/{id}/status":   `{"status":"cancelled"}`,
+	"POST /api/v1/encounters/{id}/discharge": `{"disposition":"home"}`,
+	"POST /api/v1/encounters/{id}/diagnoses": `{"description":"Mallory"}`,
+	"PUT /api/v1/encounters/{id}":            `{"reason":"Mallory says so"}`,
+	"PUT /api/v1/conditions/{id}":            `{"severity":"severe"}`,
+	"PUT /api/v1/problem-list/{id}":          `{"severity":"severe"}`,
+	"PUT /api/v1/allergies/{id}":             `{"status":"inactive"}`,
+	"PUT /api/v1/notes/{id}":                 `{"content":"Mallory says so"}`,
+	"POST /api/v1/notes/{id}/amend":          `{"content":"Mallory says so","reason":"x"}`,
+	"POST /api/v1/soap-notes/{id}/amend":     `{"plan":"Mallory says so","reason":"x"}`,
+	"POST /api/v1/progress-notes/{id}/amend": `{"content":"Mallory says so","reason":"x"}`,
+	"PUT /api/v1/care-plans/{id}":            `{"title":"Mallory's"}`,
+	"PATCH /api/v1/care-plans/{id}/status":   `{"status":"completed"}`,
+	"PUT /api/v1/referrals/{id}":             `{"urgency":"stat"}`,
+	"POST /api/v1/referrals/{id}/reject":     `{"reason":"Mallory says so"}`,
 
 	"PUT /api/v1/webhooks/{id}":   `{"url":"https://mallory.example/"}`,
 	"PATCH /api/v1/webhooks/{id}": `{"url":"https://mallory.example/"}`,
@@ -325,7 +342,7 @@ func anotherPatient(t *testing.T, c *clinic) {
 			`"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"policyRule":{"text":"x"},"patient":{"reference":"Patient/`+theirs+`"}`),
 		"Provenance": make1("Provenance", `"target":[{"reference":"Patient/`+theirs+`"}],"recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"reference":"Patient/`+theirs+`"}}]`),
 	}
-	held["AllergyIntolerance"] = make1("AllergyIntolerance", `"patient":{"reference":"Patient/`+theirs+`"}`)
+	held["AllergyIntolerance"] = make1("AllergyIntolerance", `"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},"patient":{"reference":"Patient/`+theirs+`"}`)
 	held["DocumentReference"] = make1("DocumentReference", `"status":"current",`+subject+`,"content":[{"attachment":{"title":"x"}}]`)
 	patient := c.person(1, "patient", identity.NewUser{Patient: "Patient/" + own, FHIRUser: "Patient/" + own})
 	if a := c.call(patient, http.MethodGet, fhirPath+"/Patient/"+own, ""); a.status != http.StatusOK {

@@ -293,12 +293,12 @@ func (s *Service) allergyRoutes() []api.Route {
 		enumParam("criticality", "only these", criticalities.names()...)}
 	base := "/api/v1/allergies"
 	return []api.Route{
-		listed(base, "records:read", "Allergies, the newest first", allergyList{}, s.serveAllergies, append(filters, textParam("patientId")...)...),
-		listed("/api/v1/patients/{id}/allergies", "records:read", "A patient's allergies", allergyList{}, s.serveAllergies, filters...),
-		line("GET", base+"/{id}", "records:read", "One allergy", nil, allergyOut{}, s.serveAllergy),
-		line("POST", base, "records:write", "Note an allergy, or that none is known", allergyIn{}, allergyOut{}, s.createAllergy),
-		line("PUT", base+"/{id}", "records:write", "Change an allergy: the fields that are sent", allergyIn{}, allergyOut{}, s.updateAllergy),
-		line("DELETE", base+"/{id}", "records:write", "An allergy was entered in error", nil, allergyOut{}, s.withdrawAllergy),
+		listed(base, "allergies:read", "Allergies, the newest first", allergyList{}, s.serveAllergies, append(filters, textParam("patientId")...)...),
+		listed("/api/v1/patients/{id}/allergies", "allergies:read", "A patient's allergies", allergyList{}, s.serveAllergies, filters...),
+		line("GET", base+"/{id}", "allergies:read", "One allergy", nil, allergyOut{}, s.serveAllergy),
+		line("POST", base, "allergies:write", "Note an allergy, or that none is known", allergyIn{}, allergyOut{}, s.createAllergy),
+		line("PUT", base+"/{id}", "allergies:write", "Change an allergy: the fields that are sent", allergyIn{}, allergyOut{}, s.updateAllergy),
+		line("DELETE", base+"/{id}", "allergies:write", "An allergy was entered in error", nil, allergyOut{}, s.withdrawAllergy),
 	}
 }
 

@@ -39,6 +39,9 @@ func TestAnAllergyStandsOnce(t *testing.T) {
 			t.Error(l.raw)
 		}
 		w.must(http.StatusNotFound, "p1", "GET", "/api/v1/patients/"+p2+"/allergies", nil)
+		w.must(http.StatusOK, "rx", "GET", "/api/v1/patients/"+p1+"/allergies", nil).want(t, o{"pagination.total": 2})
+		w.must(http.StatusForbidden, "rx", "POST", "/api/v1/allergies", o{"patientId": p1, "allergen": "Dust"})
+		w.must(http.StatusForbidden, "rx", "GET", "/api/v1/conditions", nil)
 		for field, body := range map[string]o{"allergen": {}, "category": {"allergen": "x", "category": "love"}, "severity": {"allergen": "x", "severity": "bad"}, "type": {"allergen": "x", "type": "z"},
 			"criticality": {"allergen": "x", "criticality": "z"}, "onsetDate": {"allergen": "x", "onsetDate": "z"}} {
 			body["patientId"] = p1

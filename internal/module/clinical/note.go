@@ -347,11 +347,11 @@ func (v noteVerbs) create(w http.ResponseWriter, r *http.Request) error {
 
 // draft is the set that writes a draft, with the vital signs that came along.
 func (s *Service) draft(ctx context.Context, kind noteKind, in *noteIn) ([]record.Change, error) {
-	by, err := author(ctx)
+	patient, err := s.Records.Ref(ctx, "patientId", "Patient", said(in.PatientID))
 	if err != nil {
 		return nil, err
 	}
-	patient, err := s.Records.Ref(ctx, "patientId", "Patient", said(in.PatientID))
+	by, err := author(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -481,11 +481,11 @@ func (v noteVerbs) sign(w http.ResponseWriter, r *http.Request) error {
 	if err := optional(r, &in); err != nil {
 		return err
 	}
-	by, err := author(r.Context())
-	if err != nil {
-		return err
-	}
 	return v.change(w, r, "finalize", in.Version, func(n *fhir.Resource) error {
+		by, err := author(r.Context())
+		if err != nil {
+			return err
+		}
 		if s := n.Str("status"); s != "preliminary" {
 			return signedAlready(s)
 		}
@@ -511,12 +511,12 @@ func (v noteVerbs) amend(w http.ResponseWriter, r *http.Request) error {
 	if reason == "" {
 		return missing("reason")
 	}
-	by, err := author(r.Context())
-	if err != nil {
-		return err
-	}
 	now := v.s.Records.Now()
 	return v.change(w, r, "amend", in.Version, func(n *fhir.Resource) error {
+		by, err := author(r.Context())
+		if err != nil {
+			return err
+		}
 		switch s := n.Str("status"); {
 		case s == "preliminary":
 			return fault.At(fault.Conflict, "status", "the note is a draft: change it, or sign it").WithCode("INVALID_TRANSITION")

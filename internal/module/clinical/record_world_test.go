@@ -89,7 +89,7 @@ func (w *ward) furnish() {
 		w.t.Fatal(err)
 	}
 	for i, who := range []struct{ name, role, self string }{{"d1", "doctor", "Practitioner/d1"}, {"d2", "doctor", "Practitioner/d2"}, {"n1", "nurse", "Practitioner/n1"},
-		{"n2", "nurse", "Practitioner/n2"}, {"admin", "admin", ""}, {"desk", "receptionist", ""}, {"p1", "patient", "Patient/p1"}} {
+		{"n2", "nurse", "Practitioner/n2"}, {"admin", "admin", ""}, {"desk", "receptionist", ""}, {"rx", "pharmacist", ""}, {"p1", "patient", "Patient/p1"}} {
 		pr := access.Principal{Tenant: 1, User: int64(i + 10), Kind: "user", Roles: []string{who.role}}
 		if who.self != "" {
 			pr.Self = []string{who.self}
