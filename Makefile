@@ -7,7 +7,7 @@ SHELL := bash
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TOOLS   := .cache/bin
 FUZZTIME ?= 10s
-RACE ?= ./internal/record/... ./internal/event/... ./internal/web/... ./internal/fhirrest/... ./internal/app/... ./internal/seal/... ./internal/sqldb/...
+RACE ?= ./internal/record/... ./internal/web/... ./internal/fhirrest/... ./internal/seal/... ./internal/sqldb/...
 # Parts of the store's suite in which nothing happens at the same time: test-go runs them.
 SEQUENTIAL := TestRecord/(oracle|durability|search|rules|history|upkeep|secrecy|sight)
 

@@ -26,6 +26,8 @@ func (c *clinic) calendars(admin caller, patient string) map[string]string {
 			`{"patientId":"PATIENT","providerId":"PROVIDER","appointmentDate":"DAY","appointmentTime":"AT","duration":30,"reason":"a cough"`+more+`}`)), "data.id")
 	}
 	appointment := book("/api/v1/appointments", "09:00", "")
+	feed := c.call(admin, http.MethodPost, "/api/v1/calendars", `{"of":"Practitioner/`+provider+`"}`)
+	address := c.member(feed, "data.path")
 	return map[string]string{
 		"/api/v1/appointments/":          appointment,
 		"/api/v1/appointment-series/":    book("/api/v1/appointment-series", "11:00", `,"rrule":"FREQ=WEEKLY;COUNT=2"`),
@@ -34,5 +36,12 @@ func (c *clinic) calendars(admin caller, patient string) map[string]string {
 		"/api/v1/schedules/patient/":     patient,
 		"/api/v1/resources/":             room,
 		"/api/v1/reminders/appointment/": appointment,
+		"/api/v1/waitlist/":              c.member(c.call(admin, http.MethodPost, "/api/v1/waitlist", `{"patientId":"`+patient+`","providerId":"`+provider+`","reason":"sooner"}`), "data.id"),
+		"/api/v1/queue/":                 c.member(c.call(admin, http.MethodPost, "/api/v1/queue", `{"patientId":"`+patient+`"}`), "data.id"),
+		"/api/v1/calendars/":             c.member(feed, "data.id"),
+		"/api/v1/calendars/feed/":        address[strings.LastIndex(address, "/")+1:],
+		"/api/v1/events/schemas/":        "", // the program's own, the same for every tenant
+		"/api/v1/events/readers/":        "", // the program's own: a tenant's administrator replays its own tenant's events
+		"/api/v1/events/dead-letters/":   "", // made by a reader that fails alone: see the events module's own test of tenants
 	}
 }

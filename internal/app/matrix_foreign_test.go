@@ -149,6 +149,9 @@ var enough = map[string]string{
 	"PUT /api/v1/referrals/{id}":             `{"urgency":"stat"}`,
 	"POST /api/v1/referrals/{id}/reject":     `{"reason":"Mallory says so"}`,
 
+	"POST /api/v1/patients/{id}/merge":     `{"into":"1"}`,
+	"PUT /api/v1/mrn-formats/{facilityId}": `{"width":9}`,
+
 	"PUT /api/v1/webhooks/{id}":   `{"url":"https://mallory.example/"}`,
 	"PATCH /api/v1/webhooks/{id}": `{"url":"https://mallory.example/"}`,
 

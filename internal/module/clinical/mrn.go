@@ -172,6 +172,15 @@ func (s *Service) facility(ctx context.Context, field, id string) (*registeredAt
 	return atFacility(one), nil
 }
 
+// facilityAt is facility for the id of a path.
+func (s *Service) facilityAt(r *http.Request) (*registeredAt, error) {
+	at, err := s.facility(r.Context(), "facilityId", r.PathValue("facilityId"))
+	if fault.Is(err, fault.Unprocessable) {
+		return nil, fault.New(fault.NotFound, "there is no facility with this id")
+	}
+	return at, err
+}
+
 func isFacility(r *fhir.Resource) bool {
 	for _, t := range flat.Items(r.Get("type")) {
 		if flat.Code(t, orgTypes) == "prov" {
@@ -259,7 +268,7 @@ func (f mrnFormat) tell(key string) MRNFormat {
 
 func (s *Service) serveFormat(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	at, err := s.facility(ctx, "facilityId", r.PathValue("facilityId"))
+	at, err := s.facilityAt(r)
 	if err != nil {
 		return err
 	}
@@ -310,7 +319,7 @@ func (in *mrnFormatIn) check(f *mrnFormat) error {
 
 func (s *Service) setFormat(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	at, err := s.facility(ctx, "facilityId", r.PathValue("facilityId"))
+	at, err := s.facilityAt(r)
 	if err != nil {
 		return err
 	}

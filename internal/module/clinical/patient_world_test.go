@@ -75,6 +75,7 @@ func adoptOf(l *record.Ledger) func(context.Context, record.Tx, *fhir.Resource) 
 // factsAbout are the kinds of what the changes of patients tell of one, and all of it as text.
 func (w *ward) factsAbout(t testing.TB, id string) (kinds []string, text string) {
 	t.Helper()
+	storetest.Settle(t, w.store)
 	changes, _, err := w.store.Changes(w.as("system"), 0, []string{"Patient"}, 500)
 	must(t, err)
 	for _, c := range changes {

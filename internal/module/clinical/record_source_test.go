@@ -11,11 +11,13 @@ import (
 	"github.com/nilecare/nilecare/internal/event"
 	"github.com/nilecare/nilecare/internal/module/clinical"
 	"github.com/nilecare/nilecare/internal/record"
+	"github.com/nilecare/nilecare/internal/storetest"
 )
 
 // told is what the source says of all changes so far, oldest first: kinds, and data with their topics.
 func (w *ward) told(kinds ...string) (names []string, facts []event.Fact) {
 	w.t.Helper()
+	storetest.Settle(w.t, w.store)
 	s := clinical.Source()
 	ctx := w.as("system")
 	for after := int64(0); ; {

@@ -389,6 +389,7 @@ func TestWhatHappenedIsToldAsFacts(t *testing.T) {
 	w.want(200, w.do("PATCH", "/api/v1/appointments/"+w.book(patient, doctor, sunday, "11:00")+"/no-show", "receptionist", nil))
 	w.plan(doctor, m{"slotMinutes": 20})
 	source := scheduling.Source()
+	storetest.Settle(w.t, w.store)
 	changes, _, err := w.store.Changes(system(), 0, source.Types, 500)
 	if err != nil {
 		t.Fatal(err)
