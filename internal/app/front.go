@@ -243,6 +243,7 @@ func (f *front) authenticate(ctx context.Context, r *http.Request) (access.Calle
 			Who, Client string
 			User        int64 `json:",string"`
 			Tenant      int32
+			Roles, Self []string
 			Permits     map[string]bool
 		}
 	}
@@ -250,7 +251,7 @@ func (f *front) authenticate(ctx context.Context, r *http.Request) (access.Calle
 		return from, fmt.Errorf("auth: %w", err)
 	}
 	d := said.Data
-	return access.Caller{Tenant: d.Tenant, Who: d.Who, Client: d.Client, User: d.User, Grant: permits(d.Permits)}, nil
+	return access.Caller{Tenant: d.Tenant, Who: d.Who, Client: d.Client, User: d.User, Roles: d.Roles, Self: d.Self, Grant: permits(d.Permits)}, nil
 }
 
 // permits is a grant of permissions alone: the gateway has no records.

@@ -358,6 +358,7 @@ type permitsOut struct {
 	User    int64           `json:"user,string" doc:"0: no user"`
 	Client  string          `json:"client,omitempty" doc:"the app or key that speaks"`
 	Roles   []string        `json:"roles"`
+	Self    []string        `json:"self" doc:"the records that are the caller, such as Practitioner/1"`
 	Permits map[string]bool `json:"permits" doc:"of each permission that was asked for, whether the caller holds it"`
 }
 
@@ -366,7 +367,7 @@ const maxPermits = 200
 
 func (s *Service) permits(w http.ResponseWriter, r *http.Request) error {
 	c := access.From(r.Context())
-	out := permitsOut{Who: c.Who, Tenant: c.Tenant, User: c.User, Client: c.Client, Roles: list(c.Roles), Permits: map[string]bool{}}
+	out := permitsOut{Who: c.Who, Tenant: c.Tenant, User: c.User, Client: c.Client, Roles: list(c.Roles), Self: list(c.Self), Permits: map[string]bool{}}
 	for _, v := range r.URL.Query()["permission"] {
 		for name := range strings.SplitSeq(v, ",") {
 			if len(out.Permits) >= maxPermits {
