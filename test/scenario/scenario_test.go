@@ -73,7 +73,7 @@ func run(t *testing.T, server string, split bool) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// The server is ended by halt: testscript has a stop of its own, which ends the script.
-			"serve": serve, "stop": stop, "halt": stop, "http": request, "fresh": fresh, "absent": absent, "take": take, "lose": lose,
+			"serve": serve, "stop": stop, "halt": stop, "http": request, "fresh": fresh, "absent": absent, "take": take, "api": product, "fhir": clinical, "is": is, "lose": lose,
 		},
 	})
 }

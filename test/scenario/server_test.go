@@ -90,6 +90,7 @@ func (s *server) start(ts *testscript.TestScript, args []string, fits *regexp.Re
 			}
 		}
 		p.done <- p.cmd.Wait()
+		close(p.done) // whoever asks again is not kept waiting
 	}()
 	select {
 	case line := <-found:

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,13 +27,13 @@ func (s *server) startSplit(ts *testscript.TestScript, args []string) string {
 		twice, args = args[1], args[2:]
 	}
 	at := map[string]string{}
-	var ports []string
+	var chosen []string
 	for _, target := range splits {
 		for name := range strings.SplitSeq(target, ",") {
 			at[name] = freeAddress(ts)
 			_, port, err := net.SplitHostPort(at[name])
 			ts.Check(err)
-			ports = append(ports, name+"="+port)
+			chosen = append(chosen, name+"="+port)
 			ts.Setenv("AT_"+strings.ToUpper(name), "http://"+at[name])
 		}
 	}
@@ -47,14 +48,14 @@ func (s *server) startSplit(ts *testscript.TestScript, args []string) string {
 	}
 	for i, target := range all {
 		if i == 1 && twice != "" { // the second of its kind, at its own port
-			ports = append(ports, twice+"="+strings.TrimPrefix(at["again"], "127.0.0.1:"))
+			chosen = append(chosen, twice+"="+strings.TrimPrefix(at["again"], "127.0.0.1:"))
 		}
-		common := []string{"--target", target, "--ports", strings.Join(ports, ","), "--base-url", root, "--proxies", "127.0.0.1", "--root-key-file", filepath.Join(data, "root.key"),
+		common := []string{"--target", target, "--ports", strings.Join(chosen, ","), "--base-url", root, "--proxies", "127.0.0.1", "--root-key-file", filepath.Join(data, "root.key"),
 			"--data", filepath.Join(data, fmt.Sprint(i))}
 		s.start(ts, append(common, args...), isReady)
 		s.processes[len(s.processes)-1].target = target
 		if i == 1 && twice != "" {
-			ports = ports[:len(ports)-1]
+			chosen = chosen[:len(chosen)-1]
 		}
 	}
 	for _, address := range at {
@@ -81,12 +82,22 @@ func lose(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no process is %s", args[0])
 }
 
-// freeAddress is an address of this machine that nobody listens at just now.
+// ports are those that were given out: below the ones that systems give to outgoing connections, any of which may take a port between here and its use.
+var ports atomic.Int64
+
+const firstPort, allPorts = 10_000, 9_000
+
+// freeAddress is an address of this machine that nobody listens at just now, and that no other script was given.
 func freeAddress(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	defer func() { ts.Check(l.Close()) }()
-	return l.Addr().String()
+	for range 1_000 {
+		port := firstPort + (int64(os.Getpid())*97+ports.Add(1))%allPorts
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			ts.Check(l.Close())
+			return l.Addr().String()
+		}
+	}
+	ts.Fatalf("no port is free")
+	return ""
 }
 
 func untilReady(ts *testscript.TestScript, root string) {
