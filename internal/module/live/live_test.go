@@ -106,7 +106,8 @@ func TestRoomsAreAuthorised(t *testing.T) {
 
 func TestARoomThatWasLeftIsSilent(t *testing.T) {
 	each(t, nil, func(t *testing.T, w *world) {
-		s := w.connect("pharmacist") // appointments are no work of theirs
+		w.set("billing", &person{[]string{"billing_clerk"}, nil, 6}) // who may see appointments, though they are no work of theirs
+		s := w.connect("billing")
 		s.ask("join-room", "patient-amina")
 		w.put(appointment("a1", "booked", "Patient/amina"))
 		if got := s.names(2); got != "appointment:created appointment:new" {
@@ -121,6 +122,54 @@ func TestARoomThatWasLeftIsSilent(t *testing.T) {
 		w.live.Notify(1, 6, "notification:new", map[string]any{})
 		if got := s.event(); got.name != "notification:new" {
 			t.Errorf("%v", got)
+		}
+	})
+}
+
+// Whoever may see a patient may watch: what they are told is what they may see of the patient's record, as it happens and again.
+func TestWhoWatchesAPatientIsToldWhatTheyMaySee(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		begin := w.stream("doctor", "", "")
+		w.put(appointment("a0", "booked", "Patient/bakri", "Practitioner/d1"))
+		begin.next()
+		doctor, reception, lab := w.connect("doctor2"), w.connect("receptionist"), w.connect("lab")
+		for _, s := range []*socket{doctor, reception, lab} {
+			if a := s.ask("subscribe:patient", "amina"); a["ok"] != true {
+				t.Fatal(a)
+			}
+		}
+		if a := doctor.ask("join-room", "clinical-team"); a["ok"] != true {
+			t.Fatal(a)
+		}
+		restricted := `"meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},`
+		w.put(strings.Replace(vital("v0", "8867-4", 71, "/min", "2026-03-10T09:00:00+02:00"), `"status"`, restricted+`"status"`, 1))
+		w.put(`{"resourceType":"Flag","id":"f0",` + restricted + `"status":"active","code":{"coding":[{"system":"urn:x","code":"secret"}]},"subject":{"reference":"Patient/amina"},
+			"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/flag-priority","valueCodeableConcept":{"coding":[{"code":"PH"}]}}]}`)
+		w.put(vital("v1", "8867-4", 72, "/min", "2026-03-10T10:00:00+02:00"))
+		w.put(appointment("a1", "booked", "Patient/amina"))
+		if got := doctor.names(5); got != "vital:signs:update vitals:update patient:"+w.key("amina")+":vitals appointment:created appointment:new" {
+			t.Errorf("a doctor: %s", got)
+		}
+		if got := reception.names(2); got != "appointment:created appointment:new" {
+			t.Errorf("the reception: %s", got)
+		}
+		w.live.Notify(1, 5, "notification:new", map[string]any{})
+		if got := lab.event(); got.name != "notification:new" {
+			t.Errorf("the laboratory: %v", got)
+		}
+		// Whoever comes back is told no more.
+		again := w.stream("receptionist", "?rooms=patient:amina", begin.last)
+		for {
+			name, data := again.next()
+			if name == "" || strings.Contains(name, "vital") || strings.Contains(name, "alert") {
+				t.Fatalf("the reception, again: %q %v", name, data)
+			}
+			if data["patientId"] == w.key("amina") {
+				if data["patientName"] != "Amina" {
+					t.Errorf("the reception, again: %v", data)
+				}
+				break
+			}
 		}
 	})
 }
@@ -316,7 +365,8 @@ func TestAlertsReachTheClinicalTeam(t *testing.T) {
 
 func TestAStreamTellsAndGoesOnWhereItWas(t *testing.T) {
 	each(t, nil, func(t *testing.T, w *world) {
-		e := w.stream("pharmacist", "?rooms=patient:amina,role:pharmacist", "")
+		w.set("compliance", &person{[]string{"compliance_officer"}, nil, 16}) // who may see all of it, though none is work of theirs
+		e := w.stream("compliance", "?rooms=patient:amina,role:compliance_officer", "")
 		if e.res.StatusCode != 200 || e.res.Header.Get("Content-Type") != "text/event-stream" {
 			t.Fatalf("%d %v", e.res.StatusCode, e.res.Header)
 		}
@@ -331,7 +381,7 @@ func TestAStreamTellsAndGoesOnWhereItWas(t *testing.T) {
 		w.put(appointment("a2", "booked", "Patient/amina"))
 		w.put(vital("v1", "8867-4", 72, "/min", "2026-03-10T10:00:00+02:00"))
 		w.put(appointment("a2", "cancelled", "Patient/amina"))
-		back := w.stream("pharmacist", "?rooms=patient:amina", e.last)
+		back := w.stream("compliance", "?rooms=patient:amina", e.last)
 		var got []string
 		for range 7 {
 			name, _ := back.next()

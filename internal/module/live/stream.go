@@ -237,6 +237,7 @@ func (s *Service) again(e *event.Event, names []string, c *client, out *sse) err
 	s.mu.RLock()
 	t := s.targets(e)
 	s.mu.RUnlock()
+	s.shown(e, &t, c)
 	_, whole := t.whole[c]
 	_, brief := t.brief[c]
 	if !whole && !brief {

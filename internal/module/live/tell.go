@@ -12,6 +12,7 @@ import (
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/event"
+	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/fhir"
 )
 
@@ -43,29 +44,31 @@ func audienceOf(e *event.Event) audience {
 	return audiences[e.Kind.Topic]
 }
 
-// target is who is told an event: the whole of it, or ids and states alone.
+// target is who is told an event: the whole of it, or ids and states alone. Who watches is told the whole where they may see what it is about.
 type target struct {
 	whole map[*client]struct{}
 	brief map[*client]struct{}
+	watch map[*client]struct{}
 }
 
 // targets finds who is told; the mutex is held for reading.
 func (s *Service) targets(e *event.Event) target {
-	t := target{map[*client]struct{}{}, map[*client]struct{}{}}
-	whole := func(room string) {
+	t := target{map[*client]struct{}{}, map[*client]struct{}{}, map[*client]struct{}{}}
+	in := func(room string, to map[*client]struct{}) {
 		for c := range s.rooms[place{e.Tenant, room}] {
-			t.whole[c] = struct{}{}
+			to[c] = struct{}{}
 		}
 	}
+	whole := func(room string) { in(room, t.whole) }
 	if e.Patient != "" {
-		whole(patientRoom(strings.TrimPrefix(e.Patient, "Patient/")))
+		in(patientRoom(strings.TrimPrefix(e.Patient, "Patient/")), t.watch)
 		whole(selfRoom(e.Patient))
 	}
 	for _, ref := range e.Staff {
 		whole(selfRoom(ref))
 	}
 	if e.Kind.Name == alertKind {
-		whole(teamRoom)
+		in(teamRoom, t.watch)
 	}
 	if e.Kind.Topic == event.FacilityEvents {
 		var in struct {
@@ -83,7 +86,39 @@ func (s *Service) targets(e *event.Event) target {
 			}
 		}
 	}
+	for c := range t.watch {
+		if _, told := t.whole[c]; told {
+			delete(t.watch, c)
+		}
+	}
 	return t
+}
+
+// seenWithin is how long it may take to find out whether those who watch may see what an event is about.
+const seenWithin = 5 * time.Second
+
+// shown moves those of the clients who watch and may see what the event is about to those who are told the whole of it; only: it is asked of this one alone. That
+// somebody may see a patient does not say that they may see the patient's vital signs or diagnoses, so the record is asked; the mutex is not held.
+func (s *Service) shown(e *event.Event, t *target, only *client) {
+	typ, id, ok := strings.Cut(e.Subject, "/")
+	ctx, cancel := context.WithTimeout(context.Background(), seenWithin)
+	defer cancel()
+	for c := range t.watch {
+		if !ok || only != nil && c != only {
+			continue
+		}
+		if caller := c.caller.Load(); caller.Extent(access.Read, typ).IsNone() {
+			continue
+		}
+		_, err := s.Records.Store.Current(c.context(ctx), typ, id) // a tombstone is shown to those who might see what was deleted
+		switch {
+		case err == nil:
+			t.whole[c] = struct{}{}
+			delete(t.brief, c)
+		case !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Gone) && !fault.Is(err, fault.Forbidden):
+			s.Log.Warn("live: it cannot be found out who may see an event", "event", e.Key(), "error", err.Error())
+		}
+	}
 }
 
 // lastChange is what of a change was told last.
@@ -143,19 +178,27 @@ func (s *Service) tell(e *event.Event, names []string, data []byte) {
 		return
 	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	t := s.targets(e)
+	s.mu.RUnlock()
+	s.shown(e, &t, nil)
 	if len(t.whole) == 0 && len(t.brief) == 0 {
 		return
 	}
 	whole, brief := payloads(e, data)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	for _, name := range names {
 		full, short := &message{name: name, data: whole, id: idOf(e)}, &message{name: name, data: brief, id: idOf(e)}
-		for c := range t.whole {
-			c.deliver(full)
-		}
-		for c := range t.brief {
-			c.deliver(short)
+		s.deliver(t.whole, full)
+		s.deliver(t.brief, short)
+	}
+}
+
+// deliver tells those of the clients that are connected still; the mutex is held for reading.
+func (s *Service) deliver(to map[*client]struct{}, m *message) {
+	for c := range to {
+		if _, in := s.clients[c]; in {
+			c.deliver(m)
 		}
 	}
 }
