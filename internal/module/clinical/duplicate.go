@@ -147,7 +147,11 @@ func (s *Service) maybeSame(ctx context.Context, d draft) ([]string, error) {
 			}
 		}
 	}
-	for _, name := range d.names {
+	named := d.names
+	if namesAreShown(ctx, false) != nil {
+		named = nil
+	}
+	for _, name := range named {
 		for _, days := range [][]int64{bornVariants(d.born), nil} {
 			if days == nil && len(names.Words(name)) < 2 && d.born != 0 {
 				continue // one word alone says nothing

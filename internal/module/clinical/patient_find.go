@@ -175,6 +175,11 @@ func (s *Service) find(ctx context.Context, c criteria) (*foundPatients, error) 
 	if err != nil {
 		return nil, err
 	}
+	if c.Name != "" {
+		if err := namesAreShown(ctx, c.City != "" || c.State != ""); err != nil {
+			return nil, err
+		}
+	}
 	if c.Term != "" {
 		return s.numbered(ctx, c.Term, c)
 	}
@@ -201,6 +206,22 @@ func (s *Service) find(ctx context.Context, c criteria) (*foundPatients, error) 
 		}
 	}
 	return out, nil
+}
+
+// namesAreShown refuses to look names up for a caller from whom they are hidden: which patients are found would tell whose they are. The record refuses so by itself; the
+// ledger of names and places, which is asked in its stead, does not.
+func namesAreShown(ctx context.Context, places bool) error {
+	c := access.From(ctx)
+	hidden := c.Masked("Patient")
+	for _, f := range []struct {
+		name  string
+		asked bool
+	}{{"name", true}, {"address", places}} {
+		if f.asked && !c.Internal() && slices.Contains(hidden, f.name) {
+			return fault.New(fault.Forbidden, "Patient.%s is hidden from you, and cannot be searched by", f.name)
+		}
+	}
+	return nil
 }
 
 // exactly names the criteria that only the person itself fits.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nilecare/nilecare/internal/access"
@@ -178,6 +179,28 @@ func TestASearchShowsWhatTheCallerMaySee(t *testing.T) {
 		}
 		w.must(http.StatusNotFound, "midwife", "GET", patientsPath+"/"+hidden+"/duplicates", nil)
 		w.must(http.StatusNotFound, "midwife", "GET", patientsPath+"/"+hidden+"/merges", nil)
+	})
+}
+
+// From whom it is hidden who somebody is, that one learns it by no search either.
+func TestWhoDoesNotSeeNamesDoesNotFindByThem(t *testing.T) {
+	eachDesk(t, func(t *testing.T, w *ward) {
+		id := w.enrol("Mohamed", "Hidden", o{"phoneNumber": "+249912345678", "city": "Omdurman"})
+		policies, err := access.Compile(access.DefaultPolicies())
+		must(t, err)
+		g, err := policies.Grant(access.Principal{Tenant: 1, User: 78, Kind: "user", Roles: []string{"sudan_health_inspector"}, Permissions: []string{"patients:read"}})
+		must(t, err)
+		w.callers["inspector"] = access.Caller{Tenant: 1, Who: "User/78", User: 78, Roles: []string{"sudan_health_inspector"}, Purpose: "TREAT", Grant: g}
+		if a := w.must(http.StatusOK, "inspector", "GET", patientsPath+"/search?"+q("birthDate", "1980-05-17"), nil); !slices.Equal(a.ids(), []string{id}) || strings.Contains(a.raw, "Mohamed") {
+			t.Errorf("by what is not hidden: %s", a.raw)
+		}
+		for _, query := range []string{q("name", "mohamed"), q("search", "moh"), q("name", "mohamed", "city", "Omdurman"), q("name", "mohamed", "birthDate", "1980-05-17"), q("name", "mohamed", "dateFrom", "2020-01-01"),
+			q("name", "nobody"), q("phone", "+249912345678"), q("search", "0912345678"), q("city", "Omdurman"), q("sort", "name")} {
+			w.must(http.StatusForbidden, "inspector", "GET", patientsPath+"/search?"+query, nil)
+		}
+		if a := w.must(http.StatusOK, "inspector", "POST", patientsPath+"/duplicates", someone("Mohamed", "Hidden")); a.len("data.duplicates") != 0 {
+			t.Errorf("a draft with the name finds whose it is: %s", a.raw)
+		}
 	})
 }
 
