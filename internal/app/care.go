@@ -88,7 +88,7 @@ func (p *Program) newCare(ctx context.Context, store *opened, x *platform, log *
 	if c.notify, err = notification.New(ctx, notify); err != nil {
 		return nil, err
 	}
-	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("scheduling"), Messages: carrying{c.notify}, Log: log}); err != nil {
+	if c.scheduling, err = scheduling.New(ctx, scheduling.Options{Records: c.records, Ledger: l, Jobs: c.jobsOf("scheduling"), Messages: carrying{c.notify}, Log: log, Maker: x.people.Standing}); err != nil {
 		return nil, err
 	}
 	private, err := networks("webhook-networks", p.cfg.Private)

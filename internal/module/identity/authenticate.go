@@ -113,6 +113,17 @@ func (s *Service) Caller(ctx context.Context, c CallerOf) (access.Caller, error)
 	return out, err
 }
 
+// Standing makes the caller that a user is where something is used that they left behind, such as the address of a calendar: what they may do today, without a
+// session, a second factor or an emergency. Unauthenticated where the user is not active, Forbidden where the tenant is not served.
+func (s *Service) Standing(ctx context.Context, tenant int32, user int64) (access.Caller, error) {
+	if s.hooks.tenant != nil {
+		if err := s.hooks.tenant(ctx, tenant); err != nil {
+			return access.Caller{}, err
+		}
+	}
+	return s.Caller(ctx, CallerOf{Tenant: tenant, User: user})
+}
+
 func narrow(g access.Grant, text string, launch access.Launch) (access.Grant, error) {
 	scopes, err := access.ParseScopes(text)
 	if err != nil {

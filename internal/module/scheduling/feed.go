@@ -68,6 +68,9 @@ func (s *Service) serveNewFeed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := access.From(ctx)
+	if c.User == 0 || c.Client != "" { // it is read with all that its maker may do, which is more than an app or a key was given
+		return fault.New(fault.Forbidden, "a feed is made by a person who is signed in to nilecare itself")
+	}
 	if in.Of == "" {
 		at := slices.IndexFunc(c.Self, func(ref string) bool {
 			return strings.HasPrefix(ref, "Practitioner/") || strings.HasPrefix(ref, "Patient/")
@@ -172,7 +175,23 @@ func (s *Service) serveEndFeed(w http.ResponseWriter, r *http.Request) error {
 
 var errNoFeed = fault.New(fault.NotFound, "no calendar stands here")
 
-// serveFeed answers whoever knows the address. What it shows is read as the program itself: whoever made the feed chose what that is, and could end it.
+// feedMaker is the caller as whom a feed is read: who made it, with what they may do today. errNoFeed where they may not see appointments any more.
+func (s *Service) feedMaker(ctx context.Context, f *feed) (access.Caller, error) {
+	from := access.From(ctx)
+	user, err := strconv.ParseInt(strings.TrimPrefix(f.who, "User/"), 10, 64)
+	if err != nil || s.Maker == nil {
+		return from, errNoFeed
+	}
+	c, err := s.Maker(ctx, max(from.Tenant, 1), user)
+	if fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Forbidden) || err == nil && !c.Permits("appointments:read") {
+		err = errNoFeed
+	}
+	c.Address, c.RequestID = from.Address, from.RequestID
+	return c, err
+}
+
+// serveFeed answers whoever knows the address. It shows no more than its maker may see when it is asked for, so that nobody learns by a feed what they may not
+// read otherwise, and whoever leaves takes theirs along.
 func (s *Service) serveFeed(w http.ResponseWriter, r *http.Request) error {
 	id, secret, ok := strings.Cut(strings.TrimSuffix(r.PathValue("file"), ".ics"), "-")
 	num, err := strconv.ParseInt(id, 10, 64)
@@ -191,6 +210,10 @@ func (s *Service) serveFeed(w http.ResponseWriter, r *http.Request) error {
 		return errNoFeed
 	}
 	f := all[0]
+	maker, err := s.feedMaker(r.Context(), &f)
+	if err != nil {
+		return err
+	}
 	now := s.Clock()
 	if now.UnixMicro()-f.used > time.Hour.Microseconds() { // a phone asks often: when it did last is told to the hour
 		if err := s.Ledger.Update(ctx, tenant, func(tx sqldb.Tx) error {
@@ -206,7 +229,11 @@ func (s *Service) serveFeed(w http.ResponseWriter, r *http.Request) error {
 	q.With("date", flat.At("ge", now.Add(-feedBack)))
 	q.With("date", flat.At("lt", now.Add(feedAhead)))
 	q.NoTotal = true
+	ctx = access.With(r.Context(), maker)
 	found, err := s.Records.Find(ctx, q)
+	if fault.Is(err, fault.Forbidden) {
+		return errNoFeed
+	}
 	if err != nil {
 		return err
 	}

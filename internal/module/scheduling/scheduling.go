@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/clock"
 	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/flat"
@@ -57,6 +58,8 @@ type Options struct {
 	Messages Messages    // carries what patients are told; nil: reminders wait
 	Log      *slog.Logger
 	Clock    clock.Clock // nil: the records' own
+	// Maker says who a user is today, for the feeds that they made: Unauthenticated where they may do nothing any more. nil: no feed is served.
+	Maker func(ctx context.Context, tenant int32, user int64) (access.Caller, error)
 }
 
 // Service is the module's verbs.

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,6 +51,10 @@ type world struct {
 	base  string
 	roles map[string]access.Role
 	rules *access.Policies
+
+	mu     sync.Mutex
+	users  []string // tokens, by the numbers of their users
+	closed string   // the token whose account is closed
 }
 
 // options are a store's, with the module's rules and tables.
@@ -75,7 +81,7 @@ func newWorld(t testing.TB, store *record.Store, h *hand) *world {
 	if w.rules, err = access.Compile(access.DefaultPolicies()); err != nil {
 		t.Fatal(err)
 	}
-	if w.s, err = scheduling.New(ctx, scheduling.Options{Records: flat.New(store, h.now, ""), Ledger: l}); err != nil {
+	if w.s, err = scheduling.New(ctx, scheduling.Options{Records: flat.New(store, h.now, ""), Ledger: l, Maker: w.maker}); err != nil {
 		t.Fatal(err)
 	}
 	routes, err := api.New(w.s.Routes())
@@ -111,7 +117,8 @@ func (w *world) caller(token string) access.Caller {
 	if !ok {
 		return access.Anonymous()
 	}
-	p := access.Principal{Tenant: 1, User: 7, Kind: "user", Roles: []string{name}, Permissions: r.Permissions}
+	user := w.numberOf(token)
+	p := access.Principal{Tenant: 1, User: user, Kind: "user", Roles: []string{name}, Permissions: r.Permissions}
 	if self != "" {
 		p.Self = []string{self}
 		if strings.HasPrefix(self, "Patient/") {
@@ -124,7 +131,31 @@ func (w *world) caller(token string) access.Caller {
 	if err != nil {
 		w.t.Error(err)
 	}
-	return access.Caller{Tenant: 1, Who: "User/7", User: 7, Roles: p.Roles, Self: p.Self, Purpose: "TREAT", Grant: grant}
+	return access.Caller{Tenant: 1, Who: fmt.Sprintf("User/%d", user), User: user, Roles: p.Roles, Self: p.Self, Purpose: "TREAT", Grant: grant}
+}
+
+// numberOf is the number of the user whom a token names: 7 and on.
+func (w *world) numberOf(token string) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := slices.Index(w.users, token)
+	if at < 0 {
+		at = len(w.users)
+		w.users = append(w.users, token)
+	}
+	return int64(at) + 7
+}
+
+// maker is who a user is today.
+func (w *world) maker(_ context.Context, _ int32, user int64) (access.Caller, error) {
+	w.mu.Lock()
+	token := w.users[user-7]
+	closed := w.closed == token
+	w.mu.Unlock()
+	if closed {
+		return access.Caller{}, fault.New(fault.Unauthenticated, "the account is closed")
+	}
+	return w.caller(token), nil
 }
 
 // as is the context of a caller.
