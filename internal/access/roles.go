@@ -49,7 +49,7 @@ func DefaultRoles() []Role {
 			"immunizations:*", "vitals:*", "devices:read", "cds:*", "scheduling:*", "facilities:read", "beds:read", "beds:assign", "inventory:read", "analytics:read",
 			"consents:read", "consents:write", "staff:read", "breakglass:use", "fhir:write", "notifications:send"),
 		role("nurse", "Cares for patients",
-			"patients:read", "patients:update", "appointments:read", "appointments:update", "appointments:confirm", "encounters:read", "encounters:create",
+			"patients:read", "patients:update", "appointments:read", "appointments:update", "appointments:confirm", "appointments:desk", "encounters:read", "encounters:create",
 			"encounters:update", "encounters:complete", "records:read", "records:write", "allergies:*", "labs:read", "medications:read", "medications:update", "medications:administer",
 			"diagnostics:read", "diagnostics:add-results", "soap-notes:read", "progress-notes:*", "problem-list:read", "documents:read",
 			"documents:create", "immunizations:*", "vitals:*", "devices:*", "cds:read", "facilities:read", "beds:*", "inventory:read",

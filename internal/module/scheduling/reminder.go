@@ -261,7 +261,7 @@ func (s *Service) reminderRoutes() []api.Route {
 	return []api.Route{
 		{Method: "GET", Path: "/api/v1/reminders/pending", Need: read, Summary: "Reminders that are due and not sent; with upcoming also those to come", Out: reminderList{},
 			Params: []api.Param{{Name: "upcoming", Type: api.Truth, Help: "true: also those that are not due yet"}}, Serve: s.servePending},
-		{Method: "POST", Path: "/api/v1/reminders/process", Need: update, Summary: "Send the reminders that are due now; they go by themselves as well", Out: processed{}, Serve: s.serveProcess},
+		{Method: "POST", Path: "/api/v1/reminders/process", Need: api.Permission(desk), Summary: "Send the reminders that are due now; they go by themselves as well", Out: processed{}, Serve: s.serveProcess},
 		{Method: "POST", Path: "/api/v1/reminders/appointment/{id}", Need: update, Summary: "Have an appointment's patient reminded; this happens by itself, and again changes nothing", Out: reminderSet{}, Serve: s.serveRemind},
 	}
 }

@@ -314,6 +314,75 @@ func TestNumbersAreGivenOnceAndTheNextIsCalledByOneDesk(t *testing.T) {
 	})
 }
 
+// A patient sees the own number and how many are before it, and neither calls nor is called by himself.
+func TestThoseWhoWaitDoNotKeepTheQueue(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		first, second, provider := w.patient("First"), w.patient("Second"), w.provider("Osman")
+		w.want(201, w.do("POST", "/api/v1/queue", "receptionist", m{"patientId": first}))
+		made := w.want(201, w.do("POST", "/api/v1/queue", "receptionist", m{"patientId": second}))
+		if made.number("data.ticket.ahead") != 1 {
+			t.Errorf("one is ahead: %s", made.raw)
+		}
+		w.want(201, w.do("POST", "/api/v1/queue", "receptionist", m{"patientId": w.patient("Elsewhere"), "line": "B"}))
+		who := "patient Patient/" + second
+		seen := w.want(200, w.do("GET", "/api/v1/queue", who, nil))
+		if seen.text("data.queue.0.patientId") != second || seen.number("data.queue.0.ahead") != 1 || strings.Contains(string(seen.raw), "First") || seen.at("data.queue.1") != nil {
+			t.Errorf("what the patient sees: %s", seen.raw)
+		}
+		waits := w.want(201, w.do("POST", "/api/v1/waitlist", who, m{"providerId": provider})).text("data.entry.id")
+		for _, path := range []string{"/api/v1/queue/next", "/api/v1/queue/" + made.text("data.ticket.id") + "/call", "/api/v1/queue/" + made.text("data.ticket.id") + "/leave", "/api/v1/reminders/process"} {
+			w.want(403, w.do("POST", path, who, nil))
+		}
+		w.want(403, w.do("POST", "/api/v1/queue", who, m{"patientId": second, "priority": "emergency"}))
+		w.want(403, w.do("PATCH", "/api/v1/waitlist/"+waits+"/contacted", who, nil))
+		for _, one := range w.want(200, w.do("GET", "/api/v1/queue", "nurse", nil)).at("data.queue").([]any) {
+			if one.(map[string]any)["status"] != "waiting" {
+				t.Errorf("%v", one)
+			}
+		}
+	})
+}
+
+// Who is hidden from a desk is not called by it.
+func TestADeskCallsThoseWhomItMaySee(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		hidden := w.put(`{"resourceType":"Patient","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"R"}]},"name":[{"family":"Hidden"}]}`)
+		seen := w.patient("Seen")
+		for _, p := range []string{hidden, seen} {
+			w.want(201, w.do("POST", "/api/v1/queue", "admin", m{"patientId": p}))
+		}
+		if a := w.want(200, w.do("POST", "/api/v1/queue/next", "nurse", m{})); a.text("data.ticket.patientId") != seen {
+			t.Errorf("%s", a.raw)
+		}
+		w.want(404, w.do("POST", "/api/v1/queue/next", "nurse", m{}))
+		if a := w.want(200, w.do("POST", "/api/v1/queue/next", "admin", m{})); a.text("data.ticket.patientId") != hidden {
+			t.Errorf("%s", a.raw)
+		}
+	})
+}
+
+// A feed shows what its maker may read, on the day when it is read, and to nobody more.
+func TestAFeedShowsNoMoreThanItsMakerMaySee(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		doctor, mine, other := w.provider("Osman"), w.patient("Mine"), w.patient("Other")
+		w.book(mine, doctor, sunday, "09:00")
+		w.book(other, doctor, sunday, "10:00")
+		made := w.want(201, w.do("POST", "/api/v1/calendars", "patient Patient/"+mine, m{"of": "Practitioner/" + doctor, "details": true}))
+		text := string(w.want(200, w.do("GET", made.text("data.feed.path"), "nobody", nil)).raw)
+		if strings.Count(text, "BEGIN:VEVENT") != 1 || strings.Contains(text, "Other") || strings.Contains(text, "DTSTART:20261129T080000Z") {
+			t.Errorf("a patient's feed of a doctor:\n%s", text)
+		}
+		staff := w.want(201, w.do("POST", "/api/v1/calendars", "receptionist", m{"of": "Practitioner/" + doctor, "details": true})).text("data.feed.path")
+		if text := string(w.want(200, w.do("GET", staff, "nobody", nil)).raw); !strings.Contains(text, "Mine") || !strings.Contains(text, "Other") {
+			t.Errorf("the reception's feed of a doctor:\n%s", text)
+		}
+		w.mu.Lock()
+		w.closed = "receptionist"
+		w.mu.Unlock()
+		w.want(404, w.do("GET", staff, "nobody", nil))
+	})
+}
+
 func TestAFeedIsReadByItsAddressAlone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		doctor, patient := w.provider("Osman"), w.patient("Ali")

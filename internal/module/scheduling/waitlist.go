@@ -441,7 +441,7 @@ func (s *Service) waitlistRoutes() []api.Route {
 		{Method: "GET", Path: path, Need: read, Summary: "Who waits for an appointment: the most urgent, then the longest waiting first", Out: waitingList{},
 			Params: []api.Param{{Name: "providerId"}, {Name: "status", Enum: states, Help: "waiting, contacted and offered where nothing is said"}}, Serve: s.serveWaitlist},
 		{Method: "POST", Path: path, Need: create, Summary: "Put a patient on the waiting list of a provider; time that comes free is offered by itself", In: waitingIn{}, Out: waitingJSON{}, Serve: s.serveWait},
-		{Method: "PATCH", Path: path + "/{id}/contacted", Need: update, Summary: "Somebody has spoken to the patient", Out: waitingJSON{}, Serve: s.serveContacted},
+		{Method: "PATCH", Path: path + "/{id}/contacted", Need: api.Permission(desk), Summary: "Somebody has spoken to the patient", Out: waitingJSON{}, Serve: s.serveContacted},
 		{Method: "POST", Path: path + "/{id}/claim", Need: update, Summary: "Take the time that is offered", Out: appointmentJSON{}, Serve: s.serveClaim},
 		{Method: "POST", Path: path + "/{id}/decline", Need: update, Summary: "Leave the time that is offered to the next; the place on the list is kept", Out: waitingJSON{}, Serve: s.serveDecline},
 		{Method: "DELETE", Path: path + "/{id}", Need: cancel, Summary: "Take a patient off the waiting list", Out: waitingJSON{}, Serve: s.serveUnwait},
