@@ -33,7 +33,7 @@ func (s *Service) Routes() []api.Route {
 		{Method: "POST", Path: root + "/{id}/ping", Need: change, Summary: "Send a test event at once and tell what came back", Out: pingOut{}, Serve: s.servePing},
 		{Method: "GET", Path: root + "/{id}/deliveries", Need: see, Summary: "What became of the events, the newest first", Out: deliveriesOut{},
 			Params: api.Paged(api.Param{Name: "status", Enum: []string{pending, delivered, failedFor}}, api.Param{Name: "event", Help: "a kind, such as appointment.created"}), Serve: s.serveDeliveries},
-		{Method: "GET", Path: root + "/{id}/deliveries/{delivery}", Need: see, Summary: "One delivery, with the event that was sent", Out: deliveryOut{}, Serve: s.serveDelivery},
+		{Method: "GET", Path: root + "/{id}/deliveries/{delivery}", Need: see, Summary: "One delivery; with the event that was sent for those who may read events", Out: deliveryOut{}, Serve: s.serveDelivery},
 		{Method: "POST", Path: root + "/{id}/deliveries/{delivery}/redeliver", Need: change, Summary: "Send the same event again", Out: deliveryOut{}, Serve: s.serveRedeliver},
 	}
 }
@@ -104,7 +104,7 @@ type deliveryJSON struct {
 	LastAttempt string          `json:"lastAttemptAt,omitempty"`
 	NextAttempt string          `json:"nextAttemptAt,omitempty"`
 	EndedAt     string          `json:"endedAt,omitempty"`
-	Event       json.RawMessage `json:"event,omitempty"`
+	Event       json.RawMessage `json:"event,omitempty" doc:"of one delivery, for those who may read events"`
 }
 
 type deliveriesOut struct {
@@ -235,6 +235,18 @@ func (s *Service) checkFilters(h *subscription) error {
 	return nil
 }
 
+// seesEvents is the permission to read events. Whoever says which events go where must hold it, or they could have all of them sent to themselves; and so must who looks
+// at one that was sent.
+const seesEvents = "events:read"
+
+// mayDirect refuses to have events sent to a place to those who may not read them.
+func mayDirect(ctx context.Context) error {
+	if c := access.From(ctx); !c.Permits(seesEvents) {
+		return fault.New(fault.Forbidden, "to say which events are sent where needs the permission %s: they tell of patients", seesEvents)
+	}
+	return nil
+}
+
 func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request) error {
 	var in hookIn
 	if err := api.Decode(r, &in); err != nil {
@@ -251,6 +263,9 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	if in.Enabled != nil && !*in.Enabled {
 		return fault.At(fault.Invalid, "enabled", "a new webhook is enabled")
+	}
+	if err := mayDirect(r.Context()); err != nil {
+		return err
 	}
 	h.content.Secret = newSecret()
 	if err := s.create(r.Context(), h); err != nil {
@@ -282,6 +297,11 @@ func (s *Service) serveUpdate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.changed(w, r, "update", func(h *subscription) error {
+		if in.URL != nil || in.Events != nil || in.Topics != nil {
+			if err := mayDirect(r.Context()); err != nil {
+				return err
+			}
+		}
 		if in.Enabled != nil {
 			enable(h, *in.Enabled)
 		}
@@ -434,6 +454,9 @@ func (s *Service) serveDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := viewDelivery(d)
+	if c := access.From(r.Context()); !c.Permits(seesEvents) {
+		return api.Answer(w, r, http.StatusOK, deliveryOut{v, v})
+	}
 	if v.Event, err = s.Ledger.Open(r.Context(), h.tenant, bodyPlace(d.id), d.body); err != nil {
 		return err
 	}

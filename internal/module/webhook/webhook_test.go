@@ -87,11 +87,11 @@ func TestTheHubsEventsReachReceivers(t *testing.T) {
 func TestWebhooksAreManagedByAdministratorsAlone(t *testing.T) {
 	each(t, nil, func(t *testing.T, w *world) {
 		x := newReceiver(t, false)
-		for who, want := range map[string]int{"doctor": 403, "nurse": 403, "medical_director": 403, "": 401, "admin": 201, "system_admin": 201, "super_admin": 201} {
+		for who, want := range map[string]int{"doctor": 403, "nurse": 403, "medical_director": 403, "": 401, "admin": 201, "hospital_admin": 201, "system_admin": 403, "super_admin": 403} {
 			w.want(want, who, "POST", root, m{"url": x.URL, "events": []string{"patient.created"}, "description": "of " + who})
 		}
 		a := w.want(200, "admin", "GET", root, nil)
-		if len(a.at("data.webhooks").([]any)) != 3 || strings.Contains(string(a.raw), "whsec_") {
+		if len(a.at("data.webhooks").([]any)) != 2 || strings.Contains(string(a.raw), "whsec_") {
 			t.Fatalf("%s", a.raw)
 		}
 		id := a.text("data.webhooks.0.id")
@@ -118,6 +118,36 @@ func TestWebhooksAreManagedByAdministratorsAlone(t *testing.T) {
 		w.want(200, "admin", "DELETE", root+"/"+id, nil)
 		w.want(404, "admin", "GET", root+"/"+id, nil)
 		w.want(404, "admin", "DELETE", root+"/"+id, nil)
+	})
+}
+
+// Who operates the system looks after webhooks, and gets no event by them.
+func TestOperatorsLookAfterWebhooksAndSeeNoEvents(t *testing.T) {
+	each(t, nil, func(t *testing.T, w *world) {
+		x := newReceiver(t, false)
+		hook, _ := w.hook(x.URL, "*")
+		w.tell(1, created, "Patient/12")
+		delivery := w.last(hook, "it is delivered", status("delivered")).text("data.deliveries.0.id")
+		path := root + "/" + hook
+		for _, who := range []string{"super_admin", "system_admin"} {
+			w.want(200, who, "GET", path, nil)
+			if a := w.want(200, who, "GET", path+"/deliveries/"+delivery, nil); a.at("data.event") != nil || a.text("data.status") != "delivered" {
+				t.Errorf("%s", a.raw)
+			}
+			for _, body := range []m{{"url": "https://elsewhere.example/"}, {"events": []string{"patient.*"}}, {"topics": []string{"patient-events"}}} {
+				w.want(403, who, "PATCH", path, body)
+				w.want(403, who, "PUT", path, body)
+			}
+			w.want(200, who, "PATCH", path, m{"description": "looked after", "enabled": true})
+			w.want(200, who, "POST", path+"/disable", nil)
+			w.want(200, who, "POST", path+"/enable", nil)
+		}
+		if a := w.want(200, "admin", "GET", path+"/deliveries/"+delivery, nil); a.text("data.event.patient") != "Patient/12" {
+			t.Errorf("%s", a.raw)
+		}
+		if a := w.want(200, "admin", "GET", path, nil); a.text("data.url") != x.URL {
+			t.Errorf("%s", a.raw)
+		}
 	})
 }
 
