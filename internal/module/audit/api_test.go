@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,9 +29,14 @@ import (
 // permits is a grant of permissions alone.
 type permits map[string]bool
 
-func (permits) Extent(access.Action, string) access.Extent { return access.All() }
-func (p permits) Permits(name string) bool                 { return p[name] }
-func (permits) Masked(string) []string                     { return nil }
+func (p permits) Extent(_ access.Action, typ string) access.Extent {
+	if typ == "AuditEvent" && p["no-events"] {
+		return access.None()
+	}
+	return access.All()
+}
+func (p permits) Permits(name string) bool { return p[name] }
+func (permits) Masked(string) []string     { return nil }
 
 // site is a served module.
 type site struct {
@@ -133,6 +139,39 @@ func (s *site) notes(entries ...ledger.Entry) {
 		s.log.Note(e)
 	}
 	s.flush()
+}
+
+// Queries hold names and numbers of patients: they are told to those who may read AuditEvents, their parameters to all who may read the audit.
+func TestWhatWasSearchedForIsNotForEverybodyWhoReadsTheAudit(t *testing.T) {
+	storetest.Each(t, record.Options{}, func(t *testing.T, store *record.Store) {
+		s := serve(t, store)
+		s.notes(ledger.Entry{Kind: ledger.Rest, Action: "search", Who: "User/6", Type: "Patient", Query: "phone=%2B249912000777&name:exact=osman&%2B249912000777&_count=2&0912000777=x"},
+			ledger.Entry{Kind: ledger.Export, Action: "export", Who: "User/6", Type: "Patient", Query: "Patient?_since=osman"}, ledger.Entry{Kind: ledger.Rest, Action: "search", Who: "User/6", Query: "summary"})
+		outside := []string{"Test-Who", "User/1", "Test-Permissions", "audit:read audit:export no-events"}
+		list := s.get("/api/v1/audit-logs?user=6", outside...)
+		var got []string
+		for _, l := range list.Data.Logs {
+			got = append(got, l["query"].(string))
+		}
+		if want := []string{"summary", "Patient?_since=…", "phone=…&name:exact=…&…&_count=…&…=…"}; !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		paths := []string{"/api/v1/audit-logs?user=6", "/api/v1/audit/logs/user/6"}
+		for _, l := range list.Data.Logs {
+			paths = append(paths, "/api/v1/audit-logs/"+l["id"].(string))
+		}
+		for _, format := range []string{"json", "ndjson", "csv", "cef"} {
+			paths = append(paths, "/api/v1/audit-logs/export?user=6&format="+format)
+		}
+		for _, path := range paths {
+			if status, text := s.do("GET", path, "", outside...); status != 200 || strings.Contains(text, "osman") || strings.Contains(text, "912000777") {
+				t.Errorf("%s: %d %s", path, status, text)
+			}
+		}
+		if _, text := s.do("GET", "/api/v1/audit-logs/export?user=6", "", auditor...); !strings.Contains(text, "name:exact=osman") {
+			t.Errorf("who may read it all: %s", text)
+		}
+	})
 }
 
 func TestAPI(t *testing.T) {
