@@ -19,7 +19,7 @@ import (
 )
 
 // What differs from call to call, though the same was asked for.
-var moments = regexp.MustCompile(`"(requestId|timestamp|lastUpdated|lastModified|to|from|generatedAt|verifiedAt)": ?"[^"]*"`)
+var moments = regexp.MustCompile(`"(requestId|timestamp|lastUpdated|lastModified|to|from|at|generatedAt|verifiedAt)": ?"[^"]*"`)
 
 // masked is an answer with what differs from call to call taken out: the id that was asked for, the request's, moments.
 func masked(a reply, ids ...string) string {
