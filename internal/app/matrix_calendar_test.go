@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// workday is a day on which calendars are open, so many days from now or a little later.
+func workday(ahead int) time.Time {
+	day := time.Now().AddDate(0, 0, ahead)
+	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
+		day = day.AddDate(0, 0, 1)
+	}
+	return day
+}
+
 // calendars makes one of each thing that a path of the appointment service can name, for holdings.
 func (c *clinic) calendars(admin caller, patient string) map[string]string {
 	c.t.Helper()
@@ -16,10 +25,7 @@ func (c *clinic) calendars(admin caller, patient string) map[string]string {
 	provider := made("Practitioner", `"name":[{"family":"Nile"}]`)
 	room := made("Location", `"status":"active","name":"Room 1","physicalType":{"coding":[{"code":"ro"}]}`)
 	holiday := c.member(c.call(admin, http.MethodPost, "/api/v1/schedules/holidays", `{"name":"A day","from":"2030-01-01"}`), "data.id")
-	day := time.Now().AddDate(0, 0, 7)
-	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
-		day = day.AddDate(0, 0, 1)
-	}
+	day := workday(7)
 	book := func(path, at, more string) string {
 		c.t.Helper()
 		return c.member(c.call(admin, http.MethodPost, path, strings.NewReplacer("PATIENT", patient, "PROVIDER", provider, "DAY", day.Format(time.DateOnly), "AT", at).Replace(

@@ -377,6 +377,28 @@ func anotherPatient(t *testing.T, c *clinic) {
 			}
 		}
 	}
+	worded := c.worded(admin)
+	for begin, id := range worded { // what the clinic has is no secret
+		if slices.ContainsFunc([]string{"provider/", "facilities/", "wards/", "beds/", "departments/", "settings/", "mrn-formats/"}, func(part string) bool { return strings.Contains(begin, part) }) {
+			delete(worded, begin)
+		} else if id == "" {
+			t.Errorf("%s: nothing", begin)
+		}
+	}
+	before := c.seen(admin, worded)
+	for _, who := range []caller{patient, nobody, c.app("system/Medication.rs"), c.person(1, "super_admin", identity.NewUser{})} {
+		for _, r := range c.routes {
+			id, ok := standsFor(worded, r.Path)
+			if !ok || who.may("audit:read") && regexp.MustCompile("/audit|/access-log$|/disclosures$").MatchString(r.Path) {
+				continue
+			}
+			never := c.neverLike(id)
+			c.same(who, r, named(r.Path, id), named(r.Path, never), id, never)
+		}
+	}
+	if after := c.seen(admin, worded); after != before {
+		t.Errorf("others changed what there is:\n%s\n%s", before, after)
+	}
 	for typ, id := range held {
 		if a := c.call(admin, http.MethodGet, fhirPath+"/"+typ+"/"+id, ""); a.status != http.StatusOK || a.header.Get("ETag") != `W/"1"` {
 			t.Errorf("%s was changed: %d %s", typ, a.status, a.header.Get("ETag"))

@@ -75,10 +75,6 @@ func (c *clinic) things(tenant int32, admin caller) map[string]string {
 		return c.member(c.call(admin, http.MethodPost, path, body), id)
 	}
 	held := c.worded(admin)
-	day := time.Now().AddDate(0, 0, 8)
-	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
-		day = day.AddDate(0, 0, 1)
-	}
 	return map[string]string{
 		"PATIENT": held["/api/v1/patients/"], "DOCTOR": held["/api/v1/schedules/provider/"], "VISIT": held["/api/v1/appointments/"], "FACILITY": held["/api/v1/facilities/"],
 		"DEPARTMENT": held["/api/v1/departments/"], "WARD": held["/api/v1/wards/"], "BED": held["/api/v1/beds/"], "ENCOUNTER": held["/api/v1/encounters/"], "CONDITION": held["/api/v1/conditions/"],
@@ -86,7 +82,7 @@ func (c *clinic) things(tenant int32, admin caller) map[string]string {
 		"ROOM":   post(fhirPath+"/Location", `{"resourceType":"Location","status":"active","name":"Room","physicalType":{"coding":[{"code":"ro"}]}}`, "id"),
 		"SECOND": post("/api/v1/patients", `{"firstName":"Second","lastName":"Person","dateOfBirth":"1990-05-17","gender":"male"}`, "data.id"),
 		"USER":   strconv.FormatInt(c.person(tenant, "nurse", identity.NewUser{}).user, 10),
-		"DAY":    day.Format(time.DateOnly),
+		"DAY":    workday(8).Format(time.DateOnly),
 	}
 }
 

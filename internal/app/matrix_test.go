@@ -251,8 +251,13 @@ const never = "4503599627370497"
 
 // table lists what is served: each route of the product API with its need, and each interaction of the FHIR API.
 func (c *clinic) table() string {
+	c.t.Helper()
+	described, err := api.Documents(api.Info{Title: "x"}, c.routes)
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	var lines []string
-	for _, r := range c.routes {
+	for _, r := range slices.Concat(c.routes, described) {
 		lines = append(lines, fmt.Sprintf("%s %s %s", r.Path, r.Method, r.Need))
 	}
 	for _, i := range fhirrest.Interactions() {

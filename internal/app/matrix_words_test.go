@@ -62,10 +62,7 @@ func (c *clinic) worded(admin caller) map[string]string {
 		c.t.Helper()
 		return c.member(c.call(admin, http.MethodPost, path, body), id)
 	}
-	day := time.Now().AddDate(0, 0, 8)
-	for day.Weekday() == time.Friday || day.Weekday() == time.Saturday {
-		day = day.AddDate(0, 0, 1)
-	}
+	day := workday(8)
 	patient := post("/api/v1/patients", `{"firstName":"Mona","lastName":"`+wordName+`","dateOfBirth":"1980-05-17","gender":"female","phone":"+249`+wordPhone+`","nationalId":"`+wordID+`"}`, "data.id")
 	places := c.places(admin)
 	doctor := post(fhirPath+"/Practitioner", `{"resourceType":"Practitioner","name":[{"family":"Nile"}]}`, "id")
@@ -184,37 +181,7 @@ func eachRoleFindsItsWords(t *testing.T, c *clinic) {
 		if !known {
 			t.Errorf("%s: nobody wrote down what they find", who.name)
 		}
-		seen := map[string]string{}
-		look := func(method, path, body string) {
-			a := c.call(who, method, path, body)
-			if a.status >= 500 {
-				t.Errorf("%s, %s %s: %d %s", who.name, method, path, a.status, a.body)
-			}
-			for _, word := range allWords {
-				if strings.Contains(a.body, word) && seen[word] == "" {
-					seen[word] = method + " " + path
-				}
-			}
-		}
-		for _, r := range c.routes {
-			if r.Method != http.MethodGet || strings.HasSuffix(r.Path, "/stream") {
-				continue
-			}
-			path := r.Path
-			if strings.Contains(path, "{") {
-				id, ok := standsFor(held, path)
-				if !ok || id == "" {
-					continue
-				}
-				path = named(path, id)
-			}
-			for _, query := range asks(r, held) {
-				look(http.MethodGet, strings.TrimSuffix(path+"?"+query, "?"), "")
-			}
-		}
-		for path, body := range readers(held) {
-			look(http.MethodPost, path, body)
-		}
+		seen := c.wordsFor(who, held)
 		for _, word := range allWords {
 			switch at := seen[word]; {
 			case at != "" && !slices.Contains(want, word):
@@ -223,5 +190,81 @@ func eachRoleFindsItsWords(t *testing.T, c *clinic) {
 				t.Errorf("%s does not find %s", who.name, word)
 			}
 		}
+	}
+}
+
+// wordsFor asks every route that reads for what there is, but for those whose paths begin so, and returns which words were found, by what.
+func (c *clinic) wordsFor(who caller, held map[string]string, but ...string) map[string]string {
+	c.t.Helper()
+	seen := map[string]string{}
+	look := func(method, path, body string) {
+		a := c.call(who, method, path, body)
+		if a.status >= 500 {
+			c.t.Errorf("%s, %s %s: %d %s", who.name, method, path, a.status, a.body)
+		}
+		for _, word := range allWords {
+			if strings.Contains(a.body, word) && seen[word] == "" {
+				seen[word] = method + " " + path
+			}
+		}
+	}
+	for _, r := range c.routes {
+		if r.Method != http.MethodGet || strings.HasSuffix(r.Path, "/stream") || slices.ContainsFunc(but, func(begin string) bool { return strings.HasPrefix(r.Path, begin) }) {
+			continue
+		}
+		path := r.Path
+		if strings.Contains(path, "{") {
+			id, ok := standsFor(held, path)
+			if !ok || id == "" {
+				continue
+			}
+			path = named(path, id)
+		}
+		for _, query := range asks(r, held) {
+			look(http.MethodGet, strings.TrimSuffix(path+"?"+query, "?"), "")
+		}
+	}
+	for path, body := range readers(held) {
+		look(http.MethodPost, path, body)
+	}
+	return seen
+}
+
+// TestWhatIsWithheldIsNowhere: a patient who denies it by a consent is in no listing, board, queue or calendar either, for nobody who works there; in an emergency the one is
+// whose emergency it is.
+func TestWhatIsWithheldIsNowhere(t *testing.T) { eachClinic(t, whatIsWithheldIsNowhere) }
+
+func whatIsWithheldIsNowhere(t *testing.T, c *clinic) {
+	admin := c.person(1, "admin", identity.NewUser{})
+	held := c.worded(admin)
+	patient := held["/api/v1/patients/"]
+	everybody := []caller{}
+	for _, role := range []string{"doctor", "nurse", "receptionist", "pharmacist", "lab_technician", "billing_clerk", "medical_director", "sudan_health_inspector"} {
+		everybody = append(everybody, c.person(1, role, identity.NewUser{}))
+	}
+	deny := c.call(admin, http.MethodPost, fhirPath+"/Consent", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},`+
+		`"category":[{"coding":[{"system":"http://loinc.org","code":"59284-0"}]}],"policyRule":{"text":"x"},"patient":{"reference":"Patient/`+patient+`"},"provision":{"type":"deny"}}`)
+	if deny.status != http.StatusCreated {
+		t.Fatalf("%d %s", deny.status, deny.body)
+	}
+	for _, who := range everybody {
+		for word, at := range c.wordsFor(who, held, "/api/v1/audit") { // which tells what others searched for, and not what there is
+			if word != wordTimeOff { // the doctor's own matter
+				t.Errorf("%s finds %s though the patient denies it, by %s", who.name, word, at)
+			}
+		}
+	}
+	doctor := everybody[0]
+	if a := c.call(doctor, http.MethodPost, "/api/v1/break-glass", `{"patient":"Patient/`+patient+`","reason":"unconscious at the door, nobody else is here","minutes":5}`); a.status != http.StatusCreated {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	seen := c.wordsFor(doctor, held)
+	for _, word := range seenWords["doctor"] {
+		if seen[word] == "" {
+			t.Errorf("in an emergency the doctor does not find %s", word)
+		}
+	}
+	for word, at := range c.wordsFor(everybody[1], held) {
+		t.Errorf("another's emergency opens %s to a nurse, by %s", word, at)
 	}
 }
