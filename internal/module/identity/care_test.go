@@ -124,11 +124,28 @@ func TestTenantsComeAndGo(t *testing.T) {
 		if err := served(); err != nil {
 			t.Fatal(err)
 		}
+		// Who somebody is where something is used that they left behind: as long as they and their tenant are there.
+		standing := func() error {
+			c, err := w.s.Standing(system(2), 2, u.ID)
+			if err == nil && (c.User != u.ID || c.Tenant != 2 || c.Session != 0 || c.Emergency || !c.Permits("appointments:read")) {
+				t.Errorf("%+v", c)
+			}
+			return err
+		}
+		if err := standing(); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.s.Standing(system(2), 2, u.ID+1); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("nobody: %v", err)
+		}
 		if _, err := w.s.SuspendTenant(system(1), 2); err != nil {
 			t.Fatal(err)
 		}
 		if err := served(); !fault.Is(err, fault.Forbidden) {
 			t.Errorf("a suspended tenant is served: %v", err)
+		}
+		if err := standing(); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("what somebody of a suspended tenant left behind is served: %v", err)
 		}
 		if _, err := w.s.SignIn(system(2), identity.SignIn{Tenant: 2, Email: "amna@omdurman.example", Password: password}); !fault.Is(err, fault.Forbidden) {
 			t.Errorf("somebody of a suspended tenant signs in: %v", err)
