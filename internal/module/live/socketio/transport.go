@@ -56,6 +56,10 @@ func (c *Conn) servePoll(w http.ResponseWriter, r *http.Request) {
 func (c *Conn) await(ctx context.Context) ([][]byte, bool) {
 	for {
 		c.mu.Lock()
+		if c.ws != nil { // the change was made while the poll came in: what there is goes by the WebSocket
+			c.mu.Unlock()
+			return [][]byte{[]byte(noop)}, true
+		}
 		packets, ended, now := c.take(), c.ended, c.upgrading
 		if ended && c.linger != nil {
 			c.linger.Stop()
