@@ -251,7 +251,7 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	}
 	// Where everything came by polls the upgrade may still be under way: a poll that it overtakes is let go without anything.
 	status, text := w.send("GET", url, "")
-	for tries := 0; status == 200 && text == "6" && tries < 20; tries++ {
+	for end := time.Now().Add(20 * time.Second); status == 200 && text == "6" && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		status, text = w.send("GET", url, "")
 	}
 	if status != 400 {
