@@ -361,12 +361,9 @@ func (s *Service) serveAllergies(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	patient := r.URL.Query().Get("patientId")
-	if id := r.PathValue("id"); id != "" {
-		if _, err := s.Records.Read(ctx, "Patient", id); err != nil {
-			return err
-		}
-		patient = id
+	patient, err := s.patientAsked(r)
+	if err != nil {
+		return err
 	}
 	if err := s.refTo(ctx, &q, "patient", "Patient", patient); err != nil {
 		return err
@@ -696,7 +693,7 @@ func (s *Service) updateAllergy(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) changeAllergy(w http.ResponseWriter, r *http.Request, said *int64, f func(*fhir.Resource) error) error {
-	version, err := versionOf(r, said)
+	version, err := api.Version(r, said)
 	if err != nil {
 		return err
 	}

@@ -198,12 +198,9 @@ func (s *Service) serveCarePlans(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	patient := r.URL.Query().Get("patientId")
-	if id := r.PathValue("id"); id != "" {
-		if _, err := s.Records.Read(ctx, "Patient", id); err != nil {
-			return err
-		}
-		patient = id
+	patient, err := s.patientAsked(r)
+	if err != nil {
+		return err
 	}
 	if err := s.refTo(ctx, &q, "patient", "Patient", patient); err != nil {
 		return err
@@ -232,11 +229,7 @@ func (s *Service) serveCarePlan(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) answerCarePlan(w http.ResponseWriter, r *http.Request, status int, one *flat.Record) error {
-	all, err := s.tellCarePlans(r.Context(), []*flat.Record{one})
-	if err != nil {
-		return err
-	}
-	return tell(w, r, status, "carePlan", one.VID, all[0])
+	return answer(w, r, status, "carePlan", one, s.tellCarePlans)
 }
 
 func (s *Service) createCarePlan(w http.ResponseWriter, r *http.Request) error {
@@ -526,7 +519,7 @@ func (s *Service) activity(ctx context.Context, was *fhir.Node, in *activityIn) 
 // rewriteCarePlan reads a care plan, has f change it, and writes it with what goes along as one set. Where others were faster and the writer named no version, it is
 // done anew.
 func (s *Service) rewriteCarePlan(w http.ResponseWriter, r *http.Request, said *int64, f func(*fhir.Resource) ([]record.Change, error)) error {
-	version, err := versionOf(r, said)
+	version, err := api.Version(r, said)
 	if err != nil {
 		return err
 	}
@@ -596,18 +589,12 @@ type carePlanStatusIn struct {
 func (s *Service) moveCarePlan(to string) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var in carePlanStatusIn
-		if err := optional(r, &in); err != nil {
+		if err := api.DecodeOptional(r, &in); err != nil {
 			return err
 		}
-		target := to
-		if target == "" {
-			if said(in.Status) == "" {
-				return missing("status")
-			}
-			var err error
-			if target, err = planStatuses.code("status", said(in.Status)); err != nil {
-				return err
-			}
+		target, err := planStatuses.asked(to, in.Status)
+		if err != nil {
+			return err
 		}
 		return s.rewriteCarePlan(w, r, in.Version, func(p *fhir.Resource) ([]record.Change, error) {
 			if from := p.Str("status"); from == target {

@@ -231,12 +231,9 @@ func (v conditionVerbs) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ask := r.URL.Query()
-	patient := ask.Get("patientId")
-	if id := r.PathValue("id"); id != "" {
-		if _, err := v.s.Records.Read(r.Context(), "Patient", id); err != nil {
-			return err
-		}
-		patient = id
+	patient, err := v.s.patientAsked(r)
+	if err != nil {
+		return err
 	}
 	f := problemSearch{PatientID: patient, EncounterID: ask.Get("encounterId"), Code: ask.Get("code"), Search: ask.Get("search"), Status: split(r, "status")}
 	if err := v.s.findConditions(r.Context(), &q, &f); err != nil {
@@ -372,11 +369,7 @@ func (v conditionVerbs) read(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v conditionVerbs) answer(w http.ResponseWriter, r *http.Request, status int, one *flat.Record) error {
-	all, err := v.s.tellConditions(r.Context(), []*flat.Record{one})
-	if err != nil {
-		return err
-	}
-	return tell(w, r, status, v.name, one.VID, all[0])
+	return answer(w, r, status, v.name, one, v.s.tellConditions)
 }
 
 func (v conditionVerbs) create(w http.ResponseWriter, r *http.Request) error {
@@ -576,7 +569,7 @@ func (v conditionVerbs) unmoved(r *http.Request, in *conditionIn) error {
 }
 
 func (v conditionVerbs) change(w http.ResponseWriter, r *http.Request, permission string, said *int64, f func(*fhir.Resource) error) error {
-	version, err := versionOf(r, said)
+	version, err := api.Version(r, said)
 	if err != nil {
 		return err
 	}
@@ -610,7 +603,7 @@ type resolveIn struct {
 func (v conditionVerbs) resolve(to string) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var in resolveIn
-		if err := optional(r, &in); err != nil {
+		if err := api.DecodeOptional(r, &in); err != nil {
 			return err
 		}
 		note, err := plainText("notes", said(in.Notes, in.ResolutionNote), maxText)

@@ -150,6 +150,17 @@ func (w words) code(field, name string) (string, error) {
 	return "", oneOf(field, name, w.names()...)
 }
 
+// asked is the code of the status that a verb brings about: fixed, or where that is "" the one that the body names.
+func (w words) asked(fixed string, named *string) (string, error) {
+	switch {
+	case fixed != "":
+		return fixed, nil
+	case said(named) == "":
+		return "", missing("status")
+	}
+	return w.code("status", said(named))
+}
+
 // names are the names that are told, each code's first, in order.
 func (w words) names() []string {
 	var out []string

@@ -374,7 +374,7 @@ func prefixTaken(ctx context.Context, q sqldb.Querier, f mrnFormat) (bool, error
 func (s *Service) issueMRN(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	var in mrnIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	one, err := s.readPatient(ctx, r.PathValue("id"))

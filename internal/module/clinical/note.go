@@ -412,7 +412,7 @@ func (v noteVerbs) read(w http.ResponseWriter, r *http.Request) error {
 
 // change writes a note that f changes. f is asked again where others were faster.
 func (v noteVerbs) change(w http.ResponseWriter, r *http.Request, verb string, said *int64, f func(*fhir.Resource) error) error {
-	version, err := versionOf(r, said)
+	version, err := api.Version(r, said)
 	if err != nil {
 		return err
 	}
@@ -478,7 +478,7 @@ func attest(n *fhir.Resource, mode, by string, at time.Time) error {
 
 func (v noteVerbs) sign(w http.ResponseWriter, r *http.Request) error {
 	var in versionIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	return v.change(w, r, "finalize", in.Version, func(n *fhir.Resource) error {

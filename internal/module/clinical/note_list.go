@@ -345,11 +345,11 @@ func (s *Service) askedToCosign(ctx context.Context, note string) ([]string, err
 
 func (v noteVerbs) cosign(w http.ResponseWriter, r *http.Request) error {
 	var in versionIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	ctx := r.Context()
-	version, err := versionOf(r, in.Version)
+	version, err := api.Version(r, in.Version)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (s *Service) tellPatient(w http.ResponseWriter, r *http.Request, status int
 		return err
 	}
 	out.Duplicates = more
-	w.Header().Set("ETag", `W/"`+strconv.FormatInt(one.VID, 10)+`"`)
+	api.SetVersion(w, one.VID)
 	return api.Answer(w, r, status, out)
 }
 
@@ -306,7 +306,7 @@ func (s *Service) updatePatient(w http.ResponseWriter, r *http.Request) error {
 	if err := api.Decode(r, &in); err != nil {
 		return err
 	}
-	version, err := versionOf(r, in.Version)
+	version, err := api.Version(r, in.Version)
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (s *Service) updatePatient(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) deletePatient(w http.ResponseWriter, r *http.Request) error {
-	version, err := versionOf(r, nil)
+	version, err := api.Version(r, nil)
 	if err != nil {
 		return err
 	}
@@ -471,7 +471,7 @@ func (s *Service) mergePatient(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Service) unmergePatient(w http.ResponseWriter, r *http.Request) error {
 	var in unmergeIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	reason, err := plainText("reason", said(&in.Reason), maxLine)

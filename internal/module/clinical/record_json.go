@@ -1,7 +1,6 @@
 package clinical
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -124,58 +123,29 @@ func moment(field, s string) (text string, from, to time.Time, err error) {
 // stamp is a time as FHIR's instant.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// named answers with a thing's fields, and with the thing under its name beside them: front ends read the one or the other.
-type named struct {
-	name  string
-	value any
-}
-
-// MarshalJSON implements json.Marshaler.
-func (n named) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(n.value); err != nil {
-		return nil, err
-	}
-	one := bytes.TrimSpace(b.Bytes())
-	out := append(slices.Clone(one[:len(one)-1]), ',')
-	out = fhir.AppendQuoted(out, n.name)
-	out = append(append(out, ':'), one...)
-	return append(out, '}'), nil
-}
-
 // tell answers with one record, and its version as an ETag.
 func tell(w http.ResponseWriter, r *http.Request, status int, name string, version int64, value any) error {
-	w.Header().Set("ETag", `W/"`+strconv.FormatInt(version, 10)+`"`)
-	return api.Answer(w, r, status, named{name, value})
+	api.SetVersion(w, version)
+	return api.AnswerOne(w, r, status, name, value)
 }
 
-// versionOf is the version that the writer saw: If-Match, else the body's "version"; 0 where neither is said.
-func versionOf(r *http.Request, body *int64) (int64, error) {
-	tag := r.Header.Get("If-Match")
-	if tag == "" || tag == "*" {
-		if body == nil {
-			return 0, nil
-		}
-		if *body < 1 {
-			return 0, fault.At(fault.Invalid, "version", "is not a version's number").WithCode("value")
-		}
-		return *body, nil
+// answer is tell for a record that a listing tells in the same way.
+func answer[T any](w http.ResponseWriter, r *http.Request, status int, name string, one *flat.Record, told func(context.Context, []*flat.Record) ([]T, error)) error {
+	all, err := told(r.Context(), []*flat.Record{one})
+	if err != nil {
+		return err
 	}
-	n, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), 10, 64)
-	if err != nil || n < 1 {
-		return 0, fault.New(fault.VersionConflict, `If-Match names no version: it is written W/"3"`)
-	}
-	return n, nil
+	return tell(w, r, status, name, one.VID, all[0])
 }
 
-// optional is Decode for a request whose body may be absent.
-func optional(r *http.Request, v any) error {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil
+// patientAsked is whose records a listing is asked for: the patient's whom the path names, who must be there, or patientId's; "" for everybody's.
+func (s *Service) patientAsked(r *http.Request) (string, error) {
+	id := r.PathValue("id")
+	if id == "" {
+		return r.URL.Query().Get("patientId"), nil
 	}
-	return api.Decode(r, v)
+	_, err := s.Records.Read(r.Context(), "Patient", id)
+	return id, err
 }
 
 // known is what the records of an answer refer to: whom and what, by reference, as the caller may see it.

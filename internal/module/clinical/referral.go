@@ -369,11 +369,7 @@ func (s *Service) serveReferral(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) answerReferral(w http.ResponseWriter, r *http.Request, status int, order *flat.Record) error {
-	all, err := s.tellReferrals(r.Context(), []*flat.Record{order})
-	if err != nil {
-		return err
-	}
-	return tell(w, r, status, "referral", order.VID, all[0])
+	return answer(w, r, status, "referral", order, s.tellReferrals)
 }
 
 func (s *Service) createReferral(w http.ResponseWriter, r *http.Request) error {
@@ -535,7 +531,7 @@ func (s *Service) updateReferral(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	version, err := versionOf(r, in.Version)
+	version, err := api.Version(r, in.Version)
 	if err != nil {
 		return err
 	}
@@ -648,7 +644,7 @@ func mayAnswer(ctx context.Context, o *fhir.Resource, who string) error {
 func (s *Service) moveReferral(v referralVerb) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		var in referralMoveIn
-		if err := optional(r, &in); err != nil {
+		if err := api.DecodeOptional(r, &in); err != nil {
 			return err
 		}
 		ctx := r.Context()
@@ -663,7 +659,7 @@ func (s *Service) moveReferral(v referralVerb) func(http.ResponseWriter, *http.R
 		if err != nil {
 			return err
 		}
-		version, err := versionOf(r, in.Version)
+		version, err := api.Version(r, in.Version)
 		if err != nil {
 			return err
 		}

@@ -23,32 +23,32 @@ type bedList struct {
 }
 
 type bedIn struct {
-	FacilityID       *text   `json:"facilityId"`
-	DepartmentID     *text   `json:"departmentId"`
-	WardID           *text   `json:"wardId"`
-	BedNumber        *text   `json:"bedNumber"`
-	BedType          *string `json:"bedType"`
-	Location         *string `json:"location"`
-	Notes            *string `json:"notes"`
-	HasOxygen        *bool   `json:"hasOxygen"`
-	HasMonitor       *bool   `json:"hasMonitor"`
-	HasVentilator    *bool   `json:"hasVentilator"`
-	IsolationCapable *bool   `json:"isolationCapable"`
-	IsActive         *bool   `json:"isActive"`
+	FacilityID       *api.StringOrNumber `json:"facilityId"`
+	DepartmentID     *api.StringOrNumber `json:"departmentId"`
+	WardID           *api.StringOrNumber `json:"wardId"`
+	BedNumber        *api.StringOrNumber `json:"bedNumber"`
+	BedType          *string             `json:"bedType"`
+	Location         *string             `json:"location"`
+	Notes            *string             `json:"notes"`
+	HasOxygen        *bool               `json:"hasOxygen"`
+	HasMonitor       *bool               `json:"hasMonitor"`
+	HasVentilator    *bool               `json:"hasVentilator"`
+	IsolationCapable *bool               `json:"isolationCapable"`
+	IsActive         *bool               `json:"isActive"`
 }
 
 type statusIn struct {
-	Status    string `json:"status"`
-	PatientID text   `json:"patientId" doc:"of a reservation: for whom"`
-	Until     string `json:"until" doc:"of a reservation: how long; two hours where nothing is said"`
+	Status    string             `json:"status"`
+	PatientID api.StringOrNumber `json:"patientId" doc:"of a reservation: for whom"`
+	Until     string             `json:"until" doc:"of a reservation: how long; two hours where nothing is said"`
 }
 
 type assignIn struct {
-	PatientID             text   `json:"patientId"`
-	EncounterID           text   `json:"encounterId" doc:"the patient's open inpatient encounter, or a new one, where nothing is said"`
-	AssignmentDate        string `json:"assignmentDate"`
-	ExpectedDischargeDate string `json:"expectedDischargeDate"`
-	Notes                 string `json:"notes"`
+	PatientID             api.StringOrNumber `json:"patientId"`
+	EncounterID           api.StringOrNumber `json:"encounterId" doc:"the patient's open inpatient encounter, or a new one, where nothing is said"`
+	AssignmentDate        string             `json:"assignmentDate"`
+	ExpectedDischargeDate string             `json:"expectedDischargeDate"`
+	Notes                 string             `json:"notes"`
 }
 
 type assigned struct {
@@ -61,8 +61,8 @@ type releaseIn struct {
 }
 
 type transferIn struct {
-	ToBedID text   `json:"toBedId"`
-	Notes   string `json:"notes"`
+	ToBedID api.StringOrNumber `json:"toBedId"`
+	Notes   string             `json:"notes"`
 }
 
 type transferred struct {
@@ -71,8 +71,8 @@ type transferred struct {
 }
 
 type reserveIn struct {
-	PatientID text   `json:"patientId"`
-	Until     string `json:"until"`
+	PatientID api.StringOrNumber `json:"patientId"`
+	Until     string             `json:"until"`
 }
 
 type stayJSON struct {

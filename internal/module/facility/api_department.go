@@ -45,18 +45,18 @@ type departmentList struct {
 }
 
 type departmentIn struct {
-	FacilityID       *text   `json:"facilityId"`
-	Name             *string `json:"name"`
-	NameAr           *string `json:"nameAr"`
-	Code             *text   `json:"code"`
-	Specialization   *string `json:"specialization"`
-	Description      *string `json:"description"`
-	HeadOfDepartment *string `json:"headOfDepartment"`
-	Floor            *text   `json:"floor"`
-	Building         *text   `json:"building"`
-	ContactPhone     *string `json:"contactPhone"`
-	ContactEmail     *string `json:"contactEmail"`
-	Status           *string `json:"status"`
+	FacilityID       *api.StringOrNumber `json:"facilityId"`
+	Name             *string             `json:"name"`
+	NameAr           *string             `json:"nameAr"`
+	Code             *api.StringOrNumber `json:"code"`
+	Specialization   *string             `json:"specialization"`
+	Description      *string             `json:"description"`
+	HeadOfDepartment *string             `json:"headOfDepartment"`
+	Floor            *api.StringOrNumber `json:"floor"`
+	Building         *api.StringOrNumber `json:"building"`
+	ContactPhone     *string             `json:"contactPhone"`
+	ContactEmail     *string             `json:"contactEmail"`
+	Status           *string             `json:"status"`
 }
 
 func (s *Service) departmentRoutes() []api.Route {
@@ -161,7 +161,7 @@ func tellDepartment(n *naming, v *flat.Record) departmentJSON {
 	out := departmentJSON{ID: v.Key(), DepartmentID: v.Key(), Name: r.Str("name"), Code: orgCode(r), Status: orgStatus(r), ContactPhone: flat.Telecom(r.Node, "phone"),
 		ContactEmail: flat.Telecom(r.Node, "email"), Description: some(extension(r.Node, notesURL, "valueString")), Building: some(extension(r.Node, buildingURL, "valueString")),
 		CreatedAt: flat.Created(v), UpdatedAt: flat.Stamp(v)}
-	if f, ok := number(text(extension(r.Node, floorURL, "valueInteger"))); ok {
+	if f, ok := number(api.StringOrNumber(extension(r.Node, floorURL, "valueInteger"))); ok {
 		out.Floor = &f
 	}
 	if id := n.of(flat.RefOf(r.Get("partOf"))); id != nil {
@@ -272,7 +272,7 @@ func setOptional[T ~string](r *fhir.Resource, url string, v *T) error {
 	return setExtension(r.Node, url, "valueString", string(*v))
 }
 
-func setFloor(r *fhir.Resource, v *text) error {
+func setFloor(r *fhir.Resource, v *api.StringOrNumber) error {
 	if v == nil {
 		return nil
 	}

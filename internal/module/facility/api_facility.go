@@ -51,27 +51,27 @@ type facilityList struct {
 
 // facilityIn is what a request says of a facility; what it leaves out stays as it is.
 type facilityIn struct {
-	FacilityCode *text    `json:"facilityCode"`
-	Name         *string  `json:"name"`
-	NameAr       *string  `json:"nameAr"`
-	Type         *string  `json:"type"`
-	Address      *address `json:"address"`
-	City         *string  `json:"city"`
-	State        *string  `json:"state"`
-	PostalCode   *text    `json:"postalCode"`
-	Country      *string  `json:"country"`
-	Phone        *string  `json:"phone"`
-	Email        *string  `json:"email"`
+	FacilityCode *api.StringOrNumber `json:"facilityCode"`
+	Name         *string             `json:"name"`
+	NameAr       *string             `json:"nameAr"`
+	Type         *string             `json:"type"`
+	Address      *address            `json:"address"`
+	City         *string             `json:"city"`
+	State        *string             `json:"state"`
+	PostalCode   *api.StringOrNumber `json:"postalCode"`
+	Country      *string             `json:"country"`
+	Phone        *string             `json:"phone"`
+	Email        *string             `json:"email"`
 	ContactInfo  *struct {
 		Phone *string `json:"phone"`
 		Email *string `json:"email"`
 	} `json:"contactInfo"`
-	Capacity       *capacity `json:"capacity"`
-	Status         *string   `json:"status"`
-	OrganizationID *text     `json:"organizationId"`
-	LicenseNumber  *text     `json:"licenseNumber"`
-	LicenseExpiry  *string   `json:"licenseExpiry"`
-	Services       *[]string `json:"services"`
+	Capacity       *capacity           `json:"capacity"`
+	Status         *string             `json:"status"`
+	OrganizationID *api.StringOrNumber `json:"organizationId"`
+	LicenseNumber  *api.StringOrNumber `json:"licenseNumber"`
+	LicenseExpiry  *string             `json:"licenseExpiry"`
+	Services       *[]string           `json:"services"`
 
 	parent *string // what OrganizationID means: a reference, or "" for none
 }
@@ -199,7 +199,7 @@ func tellFacility(n *naming, v *flat.Record, beds *figures) facilityJSON {
 		out.TotalBeds, out.OccupiedBeds, out.AvailableBeds = beds.total, beds.states[occupied], beds.states[available]
 	}
 	out.Capacity = out.TotalBeds
-	if said, ok := number(text(extension(r.Node, capacityURL, "valueInteger"))); ok {
+	if said, ok := number(api.StringOrNumber(extension(r.Node, capacityURL, "valueInteger"))); ok {
 		out.Capacity = said
 	}
 	out.OrganizationID = n.of(flat.RefOf(r.Get("partOf")))
@@ -276,7 +276,7 @@ func (s *Service) createFacility(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if in.FacilityCode == nil { // the service's own form has none
-		in.FacilityCode = new(text)
+		in.FacilityCode = new(api.StringOrNumber)
 	}
 	if err := first(need("name", value(in.Name)), need("type", value(in.Type))); err != nil {
 		return err
@@ -381,7 +381,7 @@ func setAlias(r *fhir.Resource, v *string) error {
 	return flat.Set(r.Node, "alias", []string{strings.TrimSpace(*v)})
 }
 
-func setCode(r *fhir.Resource, system string, v *text) error {
+func setCode(r *fhir.Resource, system string, v *api.StringOrNumber) error {
 	if v == nil {
 		return nil
 	}

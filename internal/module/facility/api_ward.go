@@ -46,17 +46,17 @@ type wardList struct {
 }
 
 type wardIn struct {
-	FacilityID        *text   `json:"facilityId"`
-	DepartmentID      *text   `json:"departmentId"`
-	Name              *string `json:"name"`
-	NameAr            *string `json:"nameAr"`
-	WardCode          *text   `json:"wardCode"`
-	WardType          *string `json:"wardType"`
-	TotalBeds         *int    `json:"totalBeds"`
-	Floor             *text   `json:"floor"`
-	NurseStationPhone *string `json:"nurseStationPhone"`
-	GenderRestriction *string `json:"genderRestriction"`
-	Status            *string `json:"status"`
+	FacilityID        *api.StringOrNumber `json:"facilityId"`
+	DepartmentID      *api.StringOrNumber `json:"departmentId"`
+	Name              *string             `json:"name"`
+	NameAr            *string             `json:"nameAr"`
+	WardCode          *api.StringOrNumber `json:"wardCode"`
+	WardType          *string             `json:"wardType"`
+	TotalBeds         *int                `json:"totalBeds"`
+	Floor             *api.StringOrNumber `json:"floor"`
+	NurseStationPhone *string             `json:"nurseStationPhone"`
+	GenderRestriction *string             `json:"genderRestriction"`
+	Status            *string             `json:"status"`
 }
 
 func wardStates() []string { return []string{"active", "full", "maintenance", "closed"} }

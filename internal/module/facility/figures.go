@@ -130,7 +130,7 @@ func (s *Service) showCapacity(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := capacityJSON{FacilityID: v.Key(), occupancy: sum(counted, whole)[""].told(), ByBedType: map[string]occupancy{}, ByDepartment: []departmentOccupancy{}, ByWard: []wardOccupancy{}}
 	out.Capacity = out.TotalBeds
-	if said, ok := number(text(extension(v.Res.Node, capacityURL, "valueInteger"))); ok {
+	if said, ok := number(api.StringOrNumber(extension(v.Res.Node, capacityURL, "valueInteger"))); ok {
 		out.Capacity = said
 	}
 	for class, f := range sum(counted, func(c count) string { return c.class }) {

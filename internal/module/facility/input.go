@@ -9,29 +9,12 @@ import (
 	"time"
 
 	"github.com/nilecare/nilecare/internal/fault"
+	"github.com/nilecare/nilecare/internal/web/api"
 )
-
-// text is a member that front ends send as a string or as a number: an id, a floor.
-type text string
 
 // wrongForm is an error that encoding/json names the member in.
 func wrongForm[T any]() error {
 	return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[T]()}
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *text) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		*t = text(strings.TrimSpace(s))
-		return nil
-	}
-	var n json.Number
-	if err := json.Unmarshal(b, &n); err != nil {
-		return wrongForm[string]()
-	}
-	*t = text(n)
-	return nil
 }
 
 // address is a text, or an object with street, city, state, zipCode and country.
@@ -179,7 +162,7 @@ func day(field, value string, zone *time.Location) (string, error) {
 	return instant(t), nil
 }
 
-func number(t text) (int, bool) {
+func number(t api.StringOrNumber) (int, bool) {
 	n, err := strconv.Atoi(string(t))
 	return n, err == nil
 }
