@@ -1,44 +1,18 @@
 package scheduling
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/access"
 	"github.com/nilecare/nilecare/internal/fault"
-	"github.com/nilecare/nilecare/internal/fhir"
 	"github.com/nilecare/nilecare/internal/flat"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
-
-// named answers with a thing's fields, and with the thing under its name beside them: front ends read the one or the other.
-type named struct {
-	name  string
-	value any
-}
-
-// MarshalJSON implements json.Marshaler.
-func (n named) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(n.value); err != nil {
-		return nil, err
-	}
-	one := bytes.TrimSpace(b.Bytes())
-	out := slices.Clone(one[:len(one)-1])
-	if len(one) > 2 {
-		out = append(out, ',')
-	}
-	out = append(append(fhir.AppendQuoted(out, n.name), ':'), one...)
-	return append(out, '}'), nil
-}
 
 // appointmentList is the data of a listing.
 type appointmentList struct {
@@ -91,8 +65,8 @@ func (s *Service) tell(w http.ResponseWriter, r *http.Request, status int, v *fl
 	if err != nil {
 		return err
 	}
-	w.Header().Set("ETag", `W/"`+strconv.FormatInt(v.VID, 10)+`"`)
-	return api.Answer(w, r, status, named{"appointment", shown[0]})
+	api.SetVersion(w, v.VID)
+	return api.AnswerOne(w, r, status, "appointment", shown[0])
 }
 
 // said names the fields of the product API in an error that the rule made, which speaks of FHIR's.
@@ -144,8 +118,8 @@ func (s *Service) serveCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/api/v1/appointments/"+one.ID)
-	w.Header().Set("ETag", `W/"`+strconv.FormatInt(made.VID, 10)+`"`)
-	return api.Answer(w, r, http.StatusCreated, named{"appointment", one})
+	api.SetVersion(w, made.VID)
+	return api.AnswerOne(w, r, http.StatusCreated, "appointment", one)
 }
 
 // create books what a body asks for, and shows it with what was read on the way.
@@ -178,7 +152,7 @@ func (s *Service) serveOne(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Service) serveEdit(w http.ResponseWriter, r *http.Request) error {
-	version, err := ifMatch(r)
+	version, err := api.Version(r, nil)
 	if err != nil {
 		return err
 	}
@@ -212,14 +186,14 @@ func (s *Service) change(ctx context.Context, id string, version int64, in *book
 
 func (s *Service) serveMove(w http.ResponseWriter, r *http.Request, status string) error {
 	var in reasonIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	return s.serveMoved(w, r, status, in)
 }
 
 func (s *Service) serveMoved(w http.ResponseWriter, r *http.Request, status string, in reasonIn) error {
-	version, err := ifMatch(r)
+	version, err := api.Version(r, nil)
 	if err != nil {
 		return err
 	}
@@ -269,18 +243,18 @@ func (s *Service) serveStatus(w http.ResponseWriter, r *http.Request) error {
 // The items of bulk requests.
 type (
 	editItem struct {
-		ID      key   `json:"id"`
-		Version int64 `json:"version,omitempty"`
+		ID      api.StringOrNumber `json:"id"`
+		Version int64              `json:"version,omitempty"`
 		bookingIn
 	}
 	statusItem struct {
-		ID      key   `json:"id"`
-		Version int64 `json:"version,omitempty"`
+		ID      api.StringOrNumber `json:"id"`
+		Version int64              `json:"version,omitempty"`
 		statusIn
 	}
 )
 
-func needID(id key) error {
+func needID(id api.StringOrNumber) error {
 	if id == "" {
 		return fault.At(fault.Invalid, "id", "is missing").WithCode("required")
 	}

@@ -288,7 +288,7 @@ func (s *Service) serveProvider(w http.ResponseWriter, r *http.Request) error {
 const maxShown = 2000
 
 func (s *Service) servePlan(w http.ResponseWriter, r *http.Request) error {
-	version, err := ifMatch(r)
+	version, err := api.Version(r, nil)
 	if err != nil {
 		return err
 	}
@@ -315,9 +315,9 @@ func (s *Service) tellPlan(w http.ResponseWriter, r *http.Request, provider *fla
 	}
 	out.ProviderID, out.Version = provider.Key(), version
 	if version > 0 {
-		w.Header().Set("ETag", `W/"`+decimal(version)+`"`)
+		api.SetVersion(w, version)
 	}
-	return api.Answer(w, r, http.StatusOK, named{"schedule", out})
+	return api.AnswerOne(w, r, http.StatusOK, "schedule", out)
 }
 
 func (s *Service) serveDropPlan(w http.ResponseWriter, r *http.Request) error {
@@ -432,7 +432,7 @@ func (s *Service) enterAbsence(w http.ResponseWriter, r *http.Request, name stri
 			return err
 		}
 	}
-	return api.Answer(w, r, status, named{name, out})
+	return api.AnswerOne(w, r, status, name, out)
 }
 
 func (s *Service) removeAbsence(w http.ResponseWriter, r *http.Request, whose func(*http.Request) (actor, error)) error {
@@ -453,7 +453,7 @@ func (s *Service) serveSettings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, named{"settings", out})
+	return api.AnswerOne(w, r, http.StatusOK, "settings", out)
 }
 
 func (s *Service) serveSetSettings(w http.ResponseWriter, r *http.Request) error {
@@ -476,7 +476,7 @@ func (s *Service) servePreference(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, named{"preferences", p})
+	return api.AnswerOne(w, r, http.StatusOK, "preferences", p)
 }
 
 func (s *Service) serveSetPreference(w http.ResponseWriter, r *http.Request) error {
@@ -502,7 +502,7 @@ func (s *Service) serveSetPreference(w http.ResponseWriter, r *http.Request) err
 	if err := s.setPreference(ctx, patient.Num, p); err != nil {
 		return err
 	}
-	return api.Answer(w, r, http.StatusOK, named{"preferences", p})
+	return api.AnswerOne(w, r, http.StatusOK, "preferences", p)
 }
 
 // resourceJSON is a room, a facility's place or a device.

@@ -9,6 +9,8 @@
 //   - scheduling_role: whose a PractitionerRole is and when there is time, as PractitionerRole.availableTime says.
 //   - scheduling_slot, scheduling_schedule, scheduling_slot_claim: Slots of FHIR clients, whose they are, and the one appointment that each is in.
 //   - scheduling_absence, scheduling_preference: holidays and time off; what patients like (sealed).
+//   - scheduling_reminder, scheduling_waiting, scheduling_queue: reminders, places on the waiting list and numbers of the day, which follow the appointment.
+//   - scheduling_series, scheduling_feed: rules of appointments that recur, and addresses of calendar feeds.
 //
 // # What always holds
 //

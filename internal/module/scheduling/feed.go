@@ -64,7 +64,7 @@ func (s *Service) feedRoutes() []api.Route {
 func (s *Service) serveNewFeed(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	var in feedIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	c := access.From(ctx)
@@ -106,7 +106,7 @@ func (s *Service) serveNewFeed(w http.ResponseWriter, r *http.Request) error {
 		prefix = "/t/" + strconv.Itoa(int(c.Tenant))
 	}
 	path := prefix + "/api/v1/calendars/feed/" + decimal(num) + "-" + base64.RawURLEncoding.EncodeToString(secret) + ".ics"
-	return api.Answer(w, r, http.StatusCreated, named{"feed", feedJSON{ID: decimal(num), Of: ref, Details: in.Details, Path: path, CreatedAt: flat.StampOf(time.UnixMicro(now))}})
+	return api.AnswerOne(w, r, http.StatusCreated, "feed", feedJSON{ID: decimal(num), Of: ref, Details: in.Details, Path: path, CreatedAt: flat.StampOf(time.UnixMicro(now))})
 }
 
 // feed is a row of scheduling_feed.

@@ -1,34 +1,13 @@
 package scheduling
 
 import (
-	"encoding/json"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/nilecare/nilecare/internal/fault"
 	"github.com/nilecare/nilecare/internal/web/api"
 )
-
-// key is an id in a body: a string, or a number as some clients write it.
-type key string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (k *key) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] != '"' {
-		var n json.Number
-		if err := json.Unmarshal(b, &n); err != nil {
-			return err
-		}
-		*k = key(n)
-		return nil
-	}
-	var s string
-	err := json.Unmarshal(b, &s)
-	*k = key(strings.TrimSpace(s))
-	return err
-}
 
 // whole is a whole number in a body, which some forms send as a string.
 type whole int
@@ -50,26 +29,26 @@ func (w *whole) UnmarshalJSON(b []byte) error {
 
 // bookingIn is the body of a booking; the front ends differ in how they spell names.
 type bookingIn struct {
-	PatientID  *key    `json:"patientId" doc:"needed, but for patients, who book for themselves"`
-	ProviderID *key    `json:"providerId"`
-	LocationID *key    `json:"locationId,omitempty" doc:"a room"`
-	FacilityID *key    `json:"facilityId,omitempty"`
-	Date       *string `json:"appointmentDate" doc:"YYYY-MM-DD, on the wall of the provider's zone"`
-	Time       *string `json:"appointmentTime" doc:"HH:MM or HH:MM:SS"`
-	Duration   *whole  `json:"duration" doc:"minutes"`
-	Reason     *string `json:"reason"`
-	Notes      *string `json:"notes,omitempty"`
-	Type       *string `json:"appointmentType,omitempty"`
-	Priority   *string `json:"priority,omitempty" doc:"routine, urgent or emergency"`
-	Status     *string `json:"status,omitempty" doc:"scheduled, the usual, or confirmed or held, of a new one"`
-	Overbook   bool    `json:"overbook,omitempty" doc:"asks for a place beyond the capacity: needs appointments:overbook, and a provider who allows it"`
-	Outside    bool    `json:"outsideHours,omitempty" doc:"asks for a time outside of working hours: needs appointments:overbook"`
+	PatientID  *api.StringOrNumber `json:"patientId" doc:"needed, but for patients, who book for themselves"`
+	ProviderID *api.StringOrNumber `json:"providerId"`
+	LocationID *api.StringOrNumber `json:"locationId,omitempty" doc:"a room"`
+	FacilityID *api.StringOrNumber `json:"facilityId,omitempty"`
+	Date       *string             `json:"appointmentDate" doc:"YYYY-MM-DD, on the wall of the provider's zone"`
+	Time       *string             `json:"appointmentTime" doc:"HH:MM or HH:MM:SS"`
+	Duration   *whole              `json:"duration" doc:"minutes"`
+	Reason     *string             `json:"reason"`
+	Notes      *string             `json:"notes,omitempty"`
+	Type       *string             `json:"appointmentType,omitempty"`
+	Priority   *string             `json:"priority,omitempty" doc:"routine, urgent or emergency"`
+	Status     *string             `json:"status,omitempty" doc:"scheduled, the usual, or confirmed or held, of a new one"`
+	Overbook   bool                `json:"overbook,omitempty" doc:"asks for a place beyond the capacity: needs appointments:overbook, and a provider who allows it"`
+	Outside    bool                `json:"outsideHours,omitempty" doc:"asks for a time outside of working hours: needs appointments:overbook"`
 
-	PatientIDTwin  *key    `json:"patient_id,omitempty"`
-	ProviderIDTwin *key    `json:"provider_id,omitempty"`
-	DateTwin       *string `json:"appointment_date,omitempty"`
-	TimeTwin       *string `json:"appointment_time,omitempty"`
-	TypeTwin       *string `json:"appointment_type,omitempty"`
+	PatientIDTwin  *api.StringOrNumber `json:"patient_id,omitempty"`
+	ProviderIDTwin *api.StringOrNumber `json:"provider_id,omitempty"`
+	DateTwin       *string             `json:"appointment_date,omitempty"`
+	TimeTwin       *string             `json:"appointment_time,omitempty"`
+	TypeTwin       *string             `json:"appointment_type,omitempty"`
 }
 
 // untwin takes what came by its second spelling for its first.
@@ -148,7 +127,7 @@ func (b *Booking) bounds() error {
 // change is the change that the body asks for. A status that is sent along is that of another route.
 func (in *bookingIn) change() Change {
 	in.untwin()
-	str := func(k key) string { return string(k) }
+	str := func(k api.StringOrNumber) string { return string(k) }
 	return Change{
 		PatientID: as(in.PatientID, str), ProviderID: as(in.ProviderID, str), LocationID: as(in.LocationID, str), FacilityID: as(in.FacilityID, str),
 		Date: in.Date, Time: in.Time, Minutes: as(in.Duration, func(w whole) int { return int(w) }), Reason: in.Reason, Notes: in.Notes, Type: in.Type, Priority: in.Priority,
@@ -167,25 +146,4 @@ type reasonIn struct {
 type statusIn struct {
 	Status string `json:"status" doc:"scheduled, confirmed, checked-in, in-progress, completed, cancelled or no-show; underscores do as well"`
 	reasonIn
-}
-
-// optional is api.Decode for a body that may be absent.
-func optional(r *http.Request, v any) error {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil
-	}
-	return api.Decode(r, v)
-}
-
-// ifMatch is the version that If-Match names; 0 where none is said.
-func ifMatch(r *http.Request) (int64, error) {
-	tag := strings.TrimSpace(r.Header.Get("If-Match"))
-	if tag == "" || tag == "*" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), 10, 64)
-	if err != nil || n < 1 {
-		return 0, fault.New(fault.VersionConflict, `If-Match names no version: it is written W/"3"`)
-	}
-	return n, nil
 }

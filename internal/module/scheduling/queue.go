@@ -90,12 +90,12 @@ func (b books) leaveQueue(ctx context.Context, tx record.Tx, tenant int32, a *ap
 
 // ticketIn is the body of a new ticket.
 type ticketIn struct {
-	AppointmentID *key    `json:"appointmentId,omitempty" doc:"checks its patient in"`
-	PatientID     *key    `json:"patientId,omitempty" doc:"who walked in without an appointment"`
-	ProviderID    *key    `json:"providerId,omitempty" doc:"none: whoever is free"`
-	FacilityID    *key    `json:"facilityId,omitempty"`
-	Line          *string `json:"line,omitempty" doc:"a letter or short name of the desk or department: A where nothing is said"`
-	Priority      *string `json:"priority,omitempty" doc:"routine, urgent or emergency"`
+	AppointmentID *api.StringOrNumber `json:"appointmentId,omitempty" doc:"checks its patient in"`
+	PatientID     *api.StringOrNumber `json:"patientId,omitempty" doc:"who walked in without an appointment"`
+	ProviderID    *api.StringOrNumber `json:"providerId,omitempty" doc:"none: whoever is free"`
+	FacilityID    *api.StringOrNumber `json:"facilityId,omitempty"`
+	Line          *string             `json:"line,omitempty" doc:"a letter or short name of the desk or department: A where nothing is said"`
+	Priority      *string             `json:"priority,omitempty" doc:"routine, urgent or emergency"`
 }
 
 // ticketJSON is a ticket.
@@ -192,7 +192,7 @@ func (s *Service) newTicket(ctx context.Context, in *ticketIn) (*ticket, error) 
 	}
 	for _, f := range []struct {
 		name, typ string
-		id        *key
+		id        *api.StringOrNumber
 		to        *int64
 	}{{"providerId", "Practitioner", in.ProviderID, &t.provider}, {"facilityId", "Organization", in.FacilityID, &t.facility}} {
 		if f.id == nil || *f.id == "" {
@@ -453,23 +453,23 @@ func (s *Service) tellTicket(w http.ResponseWriter, r *http.Request, status int,
 	if len(shown) == 0 {
 		return errNoTicket
 	}
-	return api.Answer(w, r, status, named{"ticket", shown[0]})
+	return api.AnswerOne(w, r, status, "ticket", shown[0])
 }
 
 var errNoTicket = fault.New(fault.NotFound, "there is no ticket with this id")
 
 // nextIn says whose next one is called.
 type nextIn struct {
-	FacilityID *key    `json:"facilityId,omitempty"`
-	Line       *string `json:"line,omitempty"`
-	ProviderID *key    `json:"providerId,omitempty" doc:"those who wait for this provider, or for anybody"`
+	FacilityID *api.StringOrNumber `json:"facilityId,omitempty"`
+	Line       *string             `json:"line,omitempty"`
+	ProviderID *api.StringOrNumber `json:"providerId,omitempty" doc:"those who wait for this provider, or for anybody"`
 }
 
 // serveNext calls the most urgent, then the longest waiting one: never the same to two desks that ask at once.
 func (s *Service) serveNext(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	var in nextIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	zone, err := s.zone(ctx)
@@ -481,7 +481,7 @@ func (s *Service) serveNext(w http.ResponseWriter, r *http.Request) error {
 	b.SQL("tenant = ").Arg(c.Tenant).SQL(" AND day = ").Arg(s.Clock().In(zone).Format(time.DateOnly)).SQL(" AND state = 'waiting'")
 	for _, f := range []struct {
 		name, typ string
-		id        *key
+		id        *api.StringOrNumber
 		sql       string
 	}{{"facilityId", "Organization", in.FacilityID, " AND facility = "}, {"providerId", "Practitioner", in.ProviderID, " AND provider IN (0, "}} {
 		if f.id == nil || *f.id == "" {

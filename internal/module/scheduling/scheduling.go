@@ -43,8 +43,7 @@ func Tables() []record.Table {
 		table("scheduling_preference", kept, "patient", "preference", "version"),
 		table("scheduling_reminder", kept[:4], "appointment", "channel", "starts", "due_at", "state", "reason", "ended_at"),
 		table("scheduling_waiting", kept[:4], "appointment", "patient", "type", "num", "minutes", "from_at", "to_at", "urgency", "state", "passed", "offered_at", "offer_until", "contacted_at"),
-		table("scheduling_series", kept, "id", "recurrence", "made"),
-		table("scheduling_occurrence", made, "series", "starts", "appointment"),
+		table("scheduling_series", kept, "id", "recurrence"),
 		table("scheduling_feed", kept, "id", "hash", "actor", "details", "used_at"),
 		table("scheduling_queue", kept[:4], "id", "facility", "line", "day", "number", "appointment", "patient", "provider", "urgency", "state", "called", "called_at", "served_at", "ended_at"),
 	}

@@ -143,7 +143,7 @@ func (s *Service) bookSeries(ctx context.Context, in *seriesIn, b Booking) (id i
 	id = s.Ledger.Next()
 	skip := in.OnConflict == "skip"
 	var changes []record.Change
-	var made []occurrence
+	booked := false
 	for _, at := range starts {
 		one := b
 		one.start, one.Minutes, one.Date, one.Time = &at, first.Minutes, "", ""
@@ -151,10 +151,9 @@ func (s *Service) bookSeries(ctx context.Context, in *seriesIn, b Booking) (id i
 		if err == nil {
 			err = flat.SetIdentifier(c.Resource, SeriesSystem, "", decimal(id))
 		}
-		var v []*flat.Record
 		if err == nil && skip {
-			if v, err = s.Records.Write(ctx, c); err == nil {
-				made = append(made, occurrence{at, v[0].Num})
+			if _, err = s.Records.Write(ctx, c); err == nil {
+				booked = true
 				continue
 			}
 		}
@@ -168,36 +167,25 @@ func (s *Service) bookSeries(ctx context.Context, in *seriesIn, b Booking) (id i
 		changes = append(changes, c)
 	}
 	if len(changes) > 0 {
-		all, err := s.Records.Write(ctx, changes...)
-		if err != nil {
+		if _, err := s.Records.Write(ctx, changes...); err != nil {
 			return 0, nil, err
 		}
-		for i, v := range all {
-			made = append(made, occurrence{starts[i], v.Num})
-		}
+		booked = true
 	}
-	if len(made) == 0 {
+	if !booked {
 		return 0, nil, fault.New(fault.Conflict, "no time of the series is free").WithCode(conflictCode)
 	}
-	return id, left, s.keepSeries(ctx, id, lines, made)
+	return id, left, s.keepSeries(ctx, id, lines)
 }
 
-// occurrence is one appointment of a series: when it is by the rule.
-type occurrence struct{ starts, appointment int64 }
-
-func (s *Service) keepSeries(ctx context.Context, id int64, lines string, made []occurrence) error {
+// keepSeries notes the rule of a series.
+func (s *Service) keepSeries(ctx context.Context, id int64, lines string) error {
 	c := access.From(ctx)
 	now := s.Clock().UnixMicro()
 	return s.Ledger.Update(ctx, c.Tenant, func(tx sqldb.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO scheduling_series (tenant, id, recurrence, made, created_by, created_at, updated_by, updated_at, deleted_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $5, $6, 0)`, c.Tenant, id, lines, len(made), c.Who, now); err != nil {
-			return err
-		}
-		rows := make([][]any, len(made))
-		for i, o := range made {
-			rows[i] = []any{c.Tenant, id, o.starts, o.appointment, c.Who, now}
-		}
-		return sqldb.ExecMany(ctx, tx, "INSERT INTO scheduling_occurrence (tenant, series, starts, appointment, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6)", rows)
+		_, err := tx.Exec(ctx, `INSERT INTO scheduling_series (tenant, id, recurrence, created_by, created_at, updated_by, updated_at, deleted_at) VALUES ($1, $2, $3, $4, $5, $4, $5, 0)`,
+			c.Tenant, id, lines, c.Who, now)
+		return err
 	})
 }
 
@@ -238,7 +226,7 @@ func (s *Service) tellSeries(w http.ResponseWriter, r *http.Request, status int,
 	if err != nil {
 		return err
 	}
-	return api.Answer(w, r, status, named{"series", seriesJSON{decimal(id), lines, shown, left}})
+	return api.AnswerOne(w, r, status, "series", seriesJSON{decimal(id), lines, shown, left})
 }
 
 func (s *Service) serveOneSeries(w http.ResponseWriter, r *http.Request) error {
@@ -322,7 +310,7 @@ func (s *Service) serveEditSeries(w http.ResponseWriter, r *http.Request) error 
 func (s *Service) serveCancelSeries(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	var in reasonIn
-	if err := optional(r, &in); err != nil {
+	if err := api.DecodeOptional(r, &in); err != nil {
 		return err
 	}
 	num, _, all, err := s.seriesOf(ctx, r.PathValue("series"))

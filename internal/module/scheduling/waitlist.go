@@ -47,18 +47,19 @@ type waiting struct {
 	urgency              int
 	state                string
 	passed               []int64
+	offered              int64 // the start that was offered last
 	until                int64
 	contacted, since     int64
 }
 
-const waitingColumns = "appointment, patient, type, num, minutes, from_at, to_at, urgency, state, passed, offer_until, contacted_at, created_at"
+const waitingColumns = "appointment, patient, type, num, minutes, from_at, to_at, urgency, state, passed, offered_at, offer_until, contacted_at, created_at"
 
 func (b books) scanWaiting(ctx context.Context, q sqldb.Querier, sql string, args ...any) ([]*waiting, error) {
 	var out []*waiting
 	err := sqldb.Each(ctx, q, func(rows sqldb.Rows) error {
 		x := &waiting{}
 		var passed string
-		err := rows.Scan(&x.appointment, &x.patient, &x.provider.typ, &x.provider.num, &x.minutes, &x.from, &x.to, &x.urgency, &x.state, &passed, &x.until, &x.contacted, &x.since)
+		err := rows.Scan(&x.appointment, &x.patient, &x.provider.typ, &x.provider.num, &x.minutes, &x.from, &x.to, &x.urgency, &x.state, &passed, &x.offered, &x.until, &x.contacted, &x.since)
 		if err == nil && passed != "" {
 			err = json.Unmarshal([]byte(passed), &x.passed)
 		}
@@ -135,11 +136,7 @@ func (b books) waits(ctx context.Context, tx record.Tx, tenant int32, a *appoint
 	if len(was) > 0 {
 		x.passed = was[0].passed
 		if was[0].state == offeredState {
-			if claims, err := b.offeredStart(ctx, tx, tenant, a.num); err != nil {
-				return err
-			} else if claims != 0 {
-				x.passed = append(x.passed, claims)
-			}
+			x.passed = append(x.passed, was[0].offered)
 		}
 		if was[0].state == contactedState {
 			x.state = contactedState
@@ -160,13 +157,6 @@ func (b books) waits(ctx context.Context, tx record.Tx, tenant int32, a *appoint
 	}
 	// There may be time already in the days that the patient can come.
 	return b.putOffer(ctx, tx, tenant, x.provider.num, x.from, x.to)
-}
-
-// offeredStart is the start that was offered last to a place on the list: it is remembered in the row while the offer stands.
-func (b books) offeredStart(ctx context.Context, q sqldb.Querier, tenant int32, num int64) (int64, error) {
-	var starts int64
-	_, err := sqldb.QueryRow(ctx, q, []any{&starts}, "SELECT offered_at FROM scheduling_waiting WHERE tenant = $1 AND appointment = $2", tenant, num)
-	return starts, err
 }
 
 // endOf is the last instant of a date or time.
@@ -193,15 +183,15 @@ func urgencyOf(r *fhir.Resource) int {
 
 // freed has the time that an appointment gave up offered to those who wait for it.
 func (b books) freed(ctx context.Context, tx record.Tx, tenant int32, a *appointment, was []claim) error {
+	if len(was) == 0 {
+		return nil
+	}
+	now, err := b.claimsOf(ctx, tx, tenant, a.num)
+	if err != nil {
+		return err
+	}
 	for _, c := range was {
-		if c.typ != "Practitioner" {
-			continue
-		}
-		now, err := b.claimsOf(ctx, tx, tenant, a.num)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(now, c.same) {
+		if c.typ != "Practitioner" || slices.ContainsFunc(now, c.same) {
 			continue
 		}
 		var n int
@@ -310,11 +300,7 @@ func (s *Service) makeOffer(ctx context.Context, x *waiting, at int64, zone *tim
 }
 
 func setOffer(r *fhir.Resource, from, to int64, until time.Time, zone *time.Location) error {
-	if err := dropExtensions(r, HoldExtension, OfferExtension); err != nil {
-		return err
-	}
-	kept := keptExtensions(r)
-	kept = append(kept, map[string]any{"url": HoldExtension, "valueInstant": until.UTC().Format(time.RFC3339)}, map[string]any{"url": OfferExtension, "valueBoolean": true})
+	kept := append(otherExtensions(r, HoldExtension, OfferExtension), map[string]any{"url": HoldExtension, "valueInstant": until.UTC().Format(time.RFC3339)}, map[string]any{"url": OfferExtension, "valueBoolean": true})
 	for _, m := range []struct {
 		name  string
 		value any
@@ -326,24 +312,20 @@ func setOffer(r *fhir.Resource, from, to int64, until time.Time, zone *time.Loca
 	return nil
 }
 
-// keptExtensions are a resource's extensions, to be set again.
-func keptExtensions(r *fhir.Resource) []any {
-	var kept []any
-	for _, x := range flat.Items(r.Get("extension")) {
-		kept = append(kept, json.RawMessage(x.AppendJSON(nil)))
-	}
-	return kept
-}
-
-// dropExtensions takes extensions off a resource.
-func dropExtensions(r *fhir.Resource, urls ...string) error {
+// otherExtensions are a resource's extensions but for those of the URLs, to be set again.
+func otherExtensions(r *fhir.Resource, urls ...string) []any {
 	var kept []any
 	for _, x := range flat.Items(r.Get("extension")) {
 		if !slices.Contains(urls, x.Str("url")) {
 			kept = append(kept, json.RawMessage(x.AppendJSON(nil)))
 		}
 	}
-	return flat.Set(r.Node, "extension", kept)
+	return kept
+}
+
+// dropExtensions takes extensions off a resource.
+func dropExtensions(r *fhir.Resource, urls ...string) error {
+	return flat.Set(r.Node, "extension", otherExtensions(r, urls...))
 }
 
 // backToList takes an offer back: the appointment waits again.
@@ -392,14 +374,14 @@ func (s *Service) tellOffer(ctx context.Context, r *flat.Record, until time.Time
 
 // waitingIn is the body of a new place on the waiting list.
 type waitingIn struct {
-	PatientID  *key    `json:"patientId"`
-	ProviderID *key    `json:"providerId"`
-	Date       *string `json:"preferredDate,omitempty" doc:"YYYY-MM-DD; none: offers are made as time comes free"`
-	From       *string `json:"preferredFrom,omitempty" doc:"YYYY-MM-DD, the first of several days"`
-	To         *string `json:"preferredTo,omitempty"`
-	Duration   *whole  `json:"duration,omitempty" doc:"minutes; 30 where nothing is said"`
-	Reason     *string `json:"reason,omitempty"`
-	Priority   *string `json:"priority,omitempty" doc:"routine, urgent or emergency"`
+	PatientID  *api.StringOrNumber `json:"patientId"`
+	ProviderID *api.StringOrNumber `json:"providerId"`
+	Date       *string             `json:"preferredDate,omitempty" doc:"YYYY-MM-DD; none: offers are made as time comes free"`
+	From       *string             `json:"preferredFrom,omitempty" doc:"YYYY-MM-DD, the first of several days"`
+	To         *string             `json:"preferredTo,omitempty"`
+	Duration   *whole              `json:"duration,omitempty" doc:"minutes; 30 where nothing is said"`
+	Reason     *string             `json:"reason,omitempty"`
+	Priority   *string             `json:"priority,omitempty" doc:"routine, urgent or emergency"`
 }
 
 // waitingJSON is a place on the waiting list.
@@ -669,7 +651,7 @@ func (s *Service) tellWaiting(w http.ResponseWriter, r *http.Request, status int
 	if len(shown) == 0 {
 		return fault.New(fault.NotFound, "the appointment is not on the waiting list")
 	}
-	return api.Answer(w, r, status, named{"entry", shown[0]})
+	return api.AnswerOne(w, r, status, "entry", shown[0])
 }
 
 func (s *Service) serveContacted(w http.ResponseWriter, r *http.Request) error {

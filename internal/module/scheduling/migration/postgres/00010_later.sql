@@ -42,32 +42,17 @@ ALTER TABLE scheduling_waiting FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_tenant ON scheduling_waiting USING (tenant = current_setting('nilecare.tenant', true)::integer);
 CREATE INDEX scheduling_waiting_next ON scheduling_waiting (tenant, type, num, state, urgency, created_at);
 
--- Appointments that recur by one rule.
+-- The rules of appointments that recur. The appointments themselves name their series.
 CREATE TABLE scheduling_series (
   tenant integer NOT NULL,
   id bigint NOT NULL,
   recurrence text COLLATE "C" NOT NULL,        -- lines of iCalendar: DTSTART with its zone, RRULE, EXDATE
-  made bigint NOT NULL,           -- how many appointments were made
   created_by text COLLATE "C" NOT NULL, created_at bigint NOT NULL, updated_by text COLLATE "C" NOT NULL, updated_at bigint NOT NULL, deleted_at bigint NOT NULL,
   PRIMARY KEY (tenant, id)
 );
 ALTER TABLE scheduling_series ENABLE ROW LEVEL SECURITY;
 ALTER TABLE scheduling_series FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_tenant ON scheduling_series USING (tenant = current_setting('nilecare.tenant', true)::integer);
-
--- Which appointment is which occurrence.
-CREATE TABLE scheduling_occurrence (
-  tenant integer NOT NULL,
-  series bigint NOT NULL,
-  starts bigint NOT NULL,         -- by the rule; the appointment may have been moved since
-  appointment bigint NOT NULL,
-  created_by text COLLATE "C" NOT NULL, created_at bigint NOT NULL,
-  PRIMARY KEY (tenant, series, starts)
-);
-ALTER TABLE scheduling_occurrence ENABLE ROW LEVEL SECURITY;
-ALTER TABLE scheduling_occurrence FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON scheduling_occurrence USING (tenant = current_setting('nilecare.tenant', true)::integer);
-CREATE INDEX scheduling_occurrence_of ON scheduling_occurrence (tenant, appointment);
 
 -- Addresses at which a calendar can be read by whoever knows them.
 CREATE TABLE scheduling_feed (

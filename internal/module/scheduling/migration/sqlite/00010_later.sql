@@ -36,26 +36,14 @@ CREATE TABLE scheduling_waiting (
 ) WITHOUT ROWID;
 CREATE INDEX scheduling_waiting_next ON scheduling_waiting (tenant, type, num, state, urgency, created_at);
 
--- Appointments that recur by one rule.
+-- The rules of appointments that recur. The appointments themselves name their series.
 CREATE TABLE scheduling_series (
   tenant INTEGER NOT NULL,
   id INTEGER NOT NULL,
   recurrence TEXT NOT NULL,        -- lines of iCalendar: DTSTART with its zone, RRULE, EXDATE
-  made INTEGER NOT NULL,           -- how many appointments were made
   created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_by TEXT NOT NULL, updated_at INTEGER NOT NULL, deleted_at INTEGER NOT NULL,
   PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;
-
--- Which appointment is which occurrence.
-CREATE TABLE scheduling_occurrence (
-  tenant INTEGER NOT NULL,
-  series INTEGER NOT NULL,
-  starts INTEGER NOT NULL,         -- by the rule; the appointment may have been moved since
-  appointment INTEGER NOT NULL,
-  created_by TEXT NOT NULL, created_at INTEGER NOT NULL,
-  PRIMARY KEY (tenant, series, starts)
-) WITHOUT ROWID;
-CREATE INDEX scheduling_occurrence_of ON scheduling_occurrence (tenant, appointment);
 
 -- Addresses at which a calendar can be read by whoever knows them.
 CREATE TABLE scheduling_feed (
