@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nilecare/nilecare/internal/fhir"
+	"github.com/nilecare/nilecare/internal/ident"
 )
 
 // Make makes a resource of Go values: maps, lists, strings, numbers, booleans. Members that are nil, "" or empty are left out, as FHIR wants it.
@@ -237,5 +238,6 @@ func StampOf(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.00
 // Stamp is the time of a version in the product API's form.
 func Stamp(v *Record) string { return StampOf(v.Updated) }
 
-// Created is when the record was first written, in the product API's form.
-func Created(v *Record) string { return StampOf(createdAt(v.Num)) }
+// Created is when the record was first written, in the product API's form: the time in its number. A record whose id a client chose before it stood got its number when it was first referred
+// to.
+func Created(v *Record) string { return StampOf(ident.Time(v.Num)) }

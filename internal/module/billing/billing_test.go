@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/nilecare/nilecare/internal/flat"
+	"github.com/nilecare/nilecare/internal/flat/flattest"
 	"github.com/nilecare/nilecare/internal/module/billing"
 	"github.com/nilecare/nilecare/internal/record"
 	"github.com/nilecare/nilecare/internal/storetest"
@@ -30,7 +31,7 @@ func response(id, claim, outcome string) string {
 
 func TestMoneyIsCounted(t *testing.T) {
 	storetest.Each(t, record.Options{}, func(t *testing.T, store *record.Store) {
-		w := newWorld(t, store, routes)
+		w := flattest.New(t, store, routes)
 		for _, text := range []string{
 			`{"resourceType":"Patient","id":"p"}`, `{"resourceType":"Organization","id":"o","name":"x"}`,
 			invoice("paid", "balanced", "2026-03-01", "100.10", "SDG"), invoice("paid2", "balanced", "2026-03-01", "200.20", "SDG"),
@@ -38,25 +39,25 @@ func TestMoneyIsCounted(t *testing.T) {
 			claim("c1", "active"), claim("c2", "active"), claim("c3", "active"), claim("c4", "cancelled"),
 			response("r1", "c1", "complete"), response("r2", "c2", "error"),
 		} {
-			w.put(text)
+			w.Put(text)
 		}
 		want := map[string]any{"totalRevenue": 300.3, "outstanding": 50.1, "outstandingInvoices": 2.0, "pendingPayments": 2.0, "overdueInvoices": 1.0, "draftInvoices": 1.0, "paidInvoices": 2.0,
 			"pendingClaims": 1.0, "approvedClaims": 1.0, "deniedClaims": 1.0, "paymentsToday": nil, "revenueToday": nil}
-		w.figures("billing_clerk", stats, want)
-		w.figures("admin", stats, want)
+		w.Figures("billing_clerk", stats, want)
+		w.Figures("admin", stats, want)
 
-		w.put(`{"resourceType":"PaymentReconciliation","id":"y","status":"active","created":"2026-03-09T10:00:00+02:00","paymentDate":"2026-03-09","paymentAmount":{"value":5,"currency":"SDG"}}`)
-		w.now = w.now.Add(time.Minute)
-		w.figures("billing_clerk", stats, map[string]any{"paymentsToday": 0.0, "revenueToday": 0.0})
-		w.put(`{"resourceType":"PaymentReconciliation","id":"z","status":"active","created":"2026-03-10T10:00:00+02:00","paymentDate":"2026-03-10","paymentAmount":{"value":5.5,"currency":"SDG"}}`)
-		w.put(invoice("foreign", "issued", "2026-03-01", "3", "USD"))
-		w.now = w.now.Add(time.Minute)
-		w.figures("billing_clerk", stats, map[string]any{"paymentsToday": 1.0, "revenueToday": 5.5, "outstanding": nil, "totalRevenue": 300.3})
+		w.Put(`{"resourceType":"PaymentReconciliation","id":"y","status":"active","created":"2026-03-09T10:00:00+02:00","paymentDate":"2026-03-09","paymentAmount":{"value":5,"currency":"SDG"}}`)
+		w.Now = w.Now.Add(time.Minute)
+		w.Figures("billing_clerk", stats, map[string]any{"paymentsToday": 0.0, "revenueToday": 0.0})
+		w.Put(`{"resourceType":"PaymentReconciliation","id":"z","status":"active","created":"2026-03-10T10:00:00+02:00","paymentDate":"2026-03-10","paymentAmount":{"value":5.5,"currency":"SDG"}}`)
+		w.Put(invoice("foreign", "issued", "2026-03-01", "3", "USD"))
+		w.Now = w.Now.Add(time.Minute)
+		w.Figures("billing_clerk", stats, map[string]any{"paymentsToday": 1.0, "revenueToday": 5.5, "outstanding": nil, "totalRevenue": 300.3})
 
 		// The receptionist may ask what is billed, and sees no invoice: nothing is known, which is not nothing.
-		w.figures("receptionist", stats, map[string]any{"outstandingInvoices": nil, "totalRevenue": nil, "outstanding": nil, "pendingClaims": nil})
+		w.Figures("receptionist", stats, map[string]any{"outstandingInvoices": nil, "totalRevenue": nil, "outstanding": nil, "pendingClaims": nil})
 		for role, want := range map[string]int{"medical_director": 200, "nurse": 403, "doctor": 403, "patient": 403, "pharmacist": 403} {
-			if got, _ := w.get(role, stats); got != want {
+			if got, _ := w.Get(role, stats); got != want {
 				t.Errorf("%s: %d, want %d", role, got, want)
 			}
 		}

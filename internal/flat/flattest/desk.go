@@ -1,4 +1,5 @@
-package lab_test
+// Package flattest is a desk for the tests of modules that only read: their routes behind a real edge, at which roles ask.
+package flattest
 
 import (
 	"context"
@@ -17,25 +18,27 @@ import (
 	"github.com/nilecare/nilecare/internal/web/api"
 )
 
-// noon is the time of the tests: in Khartoum it is two in the afternoon.
-var noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+// Noon is the time of the tests: in Khartoum it is two in the afternoon.
+var Noon = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
 
-type world struct {
-	t       *testing.T
+// Desk is where a test asks.
+type Desk struct {
+	Now     time.Time // what the clock shows
+	t       testing.TB
 	records *flat.Records
 	base    string
-	now     time.Time
 }
 
-func newWorld(t *testing.T, store *record.Store, routes func(*flat.Records) []api.Route) *world {
+// New opens a desk on a store, at [Noon].
+func New(t testing.TB, store *record.Store, routes func(*flat.Records) []api.Route) *Desk {
 	t.Helper()
-	w := &world{t: t, now: noon}
-	w.records = flat.New(store, func() time.Time { return w.now }, "")
+	d := &Desk{t: t, Now: Noon}
+	d.records = flat.New(store, func() time.Time { return d.Now }, "")
 	policies, err := access.Compile(access.DefaultPolicies())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := api.New(routes(w.records))
+	h, err := api.New(routes(d.records))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,61 +59,61 @@ func newWorld(t *testing.T, store *record.Store, routes func(*flat.Records) []ap
 	}
 	srv := httptest.NewServer(edge.Wrap(h))
 	t.Cleanup(srv.Close)
-	w.base = srv.URL
-	return w
+	d.base = srv.URL
+	return d
 }
 
-// put writes a resource under its id, as the program.
-func (w *world) put(text string) {
-	w.t.Helper()
+// Put writes a resource under its id, as the program.
+func (d *Desk) Put(text string) {
+	d.t.Helper()
 	res, err := fhir.ParseResource([]byte(text))
 	if err != nil {
-		w.t.Fatalf("%v: %s", err, text)
+		d.t.Fatalf("%v: %s", err, text)
 	}
-	if _, err := w.records.Write(access.With(context.Background(), access.System(1)), record.Change{Op: record.Update, Type: res.Type(), ID: res.ID(), Resource: res}); err != nil {
-		w.t.Fatalf("%v: %s", err, text)
+	if _, err := d.records.Write(access.With(context.Background(), access.System(1)), record.Change{Op: record.Update, Type: res.Type(), ID: res.ID(), Resource: res}); err != nil {
+		d.t.Fatalf("%v: %s", err, text)
 	}
 }
 
-// get asks as a role, and returns the status and the data.
-func (w *world) get(role, path string) (int, map[string]any) {
-	w.t.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, w.base+path, http.NoBody)
+// Get asks as a role, and returns the status and the data.
+func (d *Desk) Get(role, path string) (int, map[string]any) {
+	d.t.Helper()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, d.base+path, http.NoBody)
 	if err != nil {
-		w.t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+role)
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		w.t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	var body struct {
 		Data map[string]any
 	}
 	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
-		w.t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	return res.StatusCode, body.Data
 }
 
-// figures holds the figures that are expected against those of an answer; nil is one that is not known, which must have a reason.
-func (w *world) figures(role, path string, want map[string]any) {
-	w.t.Helper()
-	status, data := w.get(role, path)
+// Figures holds the figures that are expected against those of an answer; nil is one that is not known, which must have a reason.
+func (d *Desk) Figures(role, path string, want map[string]any) {
+	d.t.Helper()
+	status, data := d.Get(role, path)
 	if status != http.StatusOK {
-		w.t.Fatalf("%s %s: status %d", role, path, status)
+		d.t.Fatalf("%s %s: status %d", role, path, status)
 	}
 	why, _ := data["unavailable"].(map[string]any)
 	for name, v := range want {
 		got, there := data[name]
 		if reason, _ := why[name].(string); !there || got != v || (v == nil) != (reason != "") {
-			w.t.Errorf("%s %s: %s is %v (%q), want %v", role, path, name, got, reason, v)
+			d.t.Errorf("%s %s: %s is %v (%q), want %v", role, path, name, got, reason, v)
 		}
 	}
 	for name := range data {
 		if strings.HasPrefix(name, ".") {
-			w.t.Errorf("%s is told", name)
+			d.t.Errorf("%s is told", name)
 		}
 	}
 }
