@@ -20,7 +20,7 @@ func TestEventSchemas(t *testing.T) {
 		kinds = append(kinds, s.Kinds...)
 	}
 	if len(kinds) == 0 {
-		t.Skip("no module tells of anything")
+		t.Fatal("no module tells of anything")
 	}
 	problems, err := eventtest.Check(filepath.Join(testfind.Root(), "internal", "event", "schema"), kinds, *update)
 	if err != nil {
